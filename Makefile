@@ -1,0 +1,75 @@
+# Every command of the project. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= configs/quickstart.yaml
+READY := $(VENV)/.ready
+
+# A command-line option for each variable that is set.
+OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(MODEL),--model "$(MODEL)") \
+	$(if $(STORE),--store "$(STORE)") $(if $(DTYPE),--dtype "$(DTYPE)")
+RUN_OPTIONS = $(OPTIONS) $(if $(OUT),--out "$(OUT)") $(if $(ENGINE),--engine "$(ENGINE)")
+BUDGET_OPTION = $(if $(BUDGET),--budget "$(BUDGET)")
+
+.DEFAULT_GOAL := help
+.PHONY: help install select score plan test test-all test-gpu lint types format check bench \
+	quickstart clean
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
+		| awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo "  Variables: CONFIG DATA MODEL BUDGET OUT STORE ENGINE DTYPE"
+	@echo "  Example:   make select CONFIG=configs/ifd.yaml DATA=my.jsonl MODEL=gpt2 BUDGET=5%"
+
+install: $(READY)  ## Make the environment in .venv
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[dev]'
+	@touch $@
+
+select: $(READY)  ## Score, select and export a curated dataset
+	@$(BIN)/tamis select $(CONFIG) $(RUN_OPTIONS) $(BUDGET_OPTION)
+
+score: $(READY)  ## Compute the scores of a config, without selecting
+	@$(BIN)/tamis score $(CONFIG) $(RUN_OPTIONS)
+
+plan: $(READY)  ## Show the steps of a config and what is computed already
+	@$(BIN)/tamis plan $(CONFIG) $(OPTIONS) $(BUDGET_OPTION)
+
+test: $(READY)  ## Run the tests that CI runs
+	$(BIN)/pytest -m "not slow and not compat and not chaos and not browser and not shared and not gpu"
+
+test-all: $(READY)  ## Run every test that this machine can
+	$(BIN)/pytest -m "not gpu"
+
+test-gpu: $(READY)  ## Run the tests that need a GPU
+	$(BIN)/pytest -m gpu
+
+lint: $(READY)  ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## Check types
+	@mkdir -p .types && ln -sfn .. .types/tamis
+	MYPYPATH=.types $(BIN)/mypy -p tamis
+	cd configs/quickstart && ../../$(BIN)/mypy --config-file ../../pyproject.toml .
+
+format: $(READY)  ## Put the style right where that is automatic
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: lint types test  ## What CI runs: style, types, tests
+
+bench: $(READY)  ## Run the benchmarks and write benchmarks/results/
+	$(BIN)/python benchmarks/forward.py
+
+quickstart: $(READY)  ## Make the embedded pool and model anew (an hour)
+	$(BIN)/python configs/quickstart/make_pool.py
+	$(BIN)/python configs/quickstart/make_model.py
+
+clean:  ## Remove the environment and caches, not runs and stores
+	rm -rf $(VENV) .types .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

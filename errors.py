@@ -1,0 +1,75 @@
+"""Every error that Tamis raises on purpose.
+
+::
+
+    TamisError                 exit code 1: stopped; what is computed is kept, start again to resume
+    ├── UsageError             exit code 2: the user's mistake, said in one sentence
+    │   ├── ConfigError        a value in the config or on the command line
+    │   │   └── UnknownName    a `use:` that names no file
+    │   ├── PlanError          steps that do not fit together
+    │   ├── DataError          an input that cannot be read at all
+    │   ├── ModelError         a model or tokenizer that cannot be used
+    │   └── ContractError      a scorer, stage or selector that broke its promise
+    ├── ArtifactError          a stored file that fails its check
+    └── WorkerError            a worker that died again and again
+
+A message says what is wrong, the value, what is allowed, and where (YAML path, file or part).
+"""
+
+from typing import ClassVar
+
+
+class TamisError(Exception):
+    """Something stopped the run; the next start goes on where it stopped."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(TamisError):
+    """The user asked for something that cannot be done as asked."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ConfigError(UsageError):
+    """A value in the config or on the command line is not valid."""
+
+
+class UnknownName(ConfigError):
+    """A `use:` names neither a file of Tamis nor one of the user's."""
+
+
+class PlanError(UsageError):
+    """The steps do not fit together: a column nobody makes, a budget nobody can count."""
+
+
+class DataError(UsageError):
+    """An input cannot be read at all (a single bad row is rejected instead)."""
+
+
+class ModelError(UsageError):
+    """A model or tokenizer cannot be loaded, or fails its self-check."""
+
+
+class ContractError(UsageError):
+    """A scorer, stage or selector broke its promise (wrong type, length or column)."""
+
+
+class ArtifactError(TamisError):
+    """A stored file is truncated, damaged or not what its name says.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+        self.path = path
+        self.why = why
+
+    def __reduce__(self) -> tuple[type["ArtifactError"], tuple[str, str]]:
+        return type(self), (self.path, self.why)
+
+
+class WorkerError(TamisError):
+    """A worker died, or raised an unexpected error, on the same part again and again."""
