@@ -1,0 +1,113 @@
+"""The contract of a scorer: signal columns in, one score column out; higher = keep first.
+
+A scorer is its own configuration (a frozen pydantic model): its public fields are the keys that
+stand beside `use:` in a config. Work that needs the whole pool goes into `fit`, which *returns* its
+state as an Arrow table, so that it is stored and sent to workers like any other result.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
+
+from ..errors import ContractError
+
+NUMBERED = ("ok", "truncated")  # statuses that carry a number
+
+
+class Params(BaseModel):
+    """Parameters of a scorer, stage or selector, checked and frozen.
+
+    A field named `seed` that is left at None takes the `seed` of the config.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    version: ClassVar[int] = 1
+    """Raised by hand when the same parameters give other numbers."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes the result what it is: by default every field, in plain JSON."""
+        return self.model_dump(mode="json")
+
+
+class Scorer(Params, ABC):
+    """One score per row from signal columns. Cheap and pure; a row never depends on its batch."""
+
+    undefined: ClassVar[str] = "undefined"
+    """Status of a row whose inputs are fine but that has no score."""
+
+    @property
+    @abstractmethod
+    def reads(self) -> pa.Schema:
+        """The columns it needs, with their types."""
+
+    @property
+    def requires(self) -> Mapping[str, str]:
+        """Settings that its signal must have, checked before anything runs; default: none."""
+        return {}
+
+    @property
+    def fits_pool(self) -> bool:
+        """Whether `fit` must see the whole pool before any row can be scored; default: no."""
+        return False
+
+    def fit(self, pool: Iterable[pa.Table]) -> pa.Table | None:
+        """Return what must be known of the whole pool before scoring.
+
+        Args:
+            pool: tables of the `reads` columns; can be read more than once.
+        """
+        return None
+
+    @abstractmethod
+    def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array:
+        """Return one float per row, null or NaN where there is no score."""
+
+    @final
+    def __call__(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Table:
+        """Return the columns `score` (float32) and `status` of `rows`, with the promise checked.
+
+        Raises:
+            ContractError: not floats, or not one for each row.
+        """
+        values = self.score(rows, fitted)
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
+        name = type(self).__name__
+        if not isinstance(values, pa.Array) or not pa.types.is_floating(values.type):
+            kind = values.type if isinstance(values, pa.Array) else type(values).__name__
+            raise ContractError(f"{name}.score must return an Arrow array of floats, not {kind}")
+        if len(values) != len(rows):
+            raise ContractError(f"{name}.score gave {len(values)} values for {len(rows)} rows")
+        status = row_status(rows)
+        values = values.cast(pa.float32())
+        usable = pc.is_in(status, pa.array(NUMBERED))
+        scored = pc.and_(usable, pc.fill_null(pc.is_finite(values), False))
+        status = pc.if_else(pc.and_(usable, pc.invert(scored)), self.undefined, status)
+        score = pc.if_else(scored, values, pa.scalar(None, pa.float32()))
+        return pa.table({"score": score, "status": status})
+
+
+def row_status(rows: pa.Table) -> pa.Array:
+    """Return each row's status over all `….status` columns: the worst, the first among equals."""
+    status = pa.array(np.full(len(rows), "ok", dtype=object), pa.string())
+    for name in rows.column_names:
+        if not name.endswith(".status"):
+            continue
+        other = rows[name].combine_chunks()
+        # ok gives way to anything, truncated only to a status without a number
+        bad = pc.invert(pc.is_in(other, pa.array(NUMBERED)))
+        takes = pc.or_(pc.equal(status, "ok"), pc.and_(pc.equal(status, "truncated"), bad))
+        status = pc.if_else(takes, other, status)
+    return status
+
+
+def floats(rows: pa.Table, name: str) -> np.ndarray:
+    """Return a numeric column as float64, NaN where null."""
+    column = rows[name].combine_chunks().cast(pa.float64())
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)

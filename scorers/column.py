@@ -1,0 +1,59 @@
+"""A number that the rows already carry: a rating, a reward, a column of another tool.
+
+score = the value of the column (or minus it, with `prefer: low`)
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .base import Scorer, floats
+from .preference import Preference, fit_quantiles, prefer
+
+NUMBER = r"^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
+
+
+@final
+class Column(Scorer):
+    """Any numeric column, such as `data.rating`; text that spells a number counts as one."""
+
+    undefined: ClassVar[str] = "not_a_number"
+
+    column: str
+    prefer: Preference = "high"
+
+    @property
+    def reads(self) -> pa.Schema:
+        """The column, of whatever type."""
+        return pa.schema([(self.column, pa.null())])
+
+    @property
+    def fits_pool(self) -> bool:
+        """The middle of the pool must be known."""
+        return self.prefer == "middle"
+
+    def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
+        """Return the quantiles of the pool."""
+        return fit_quantiles(pool, self._value)
+
+    def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array:
+        """Return the value of each row, turned by `prefer`."""
+        return prefer(self._value(rows), self.prefer, fitted)
+
+    def _value(self, rows: pa.Table) -> np.ndarray:
+        column = rows[self.column].combine_chunks()
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            column = column.cast(pa.string())
+            spelled = pc.fill_null(pc.match_substring_regex(column, NUMBER), False)
+            text = pc.if_else(spelled, pc.utf8_trim_whitespace(column), None)
+            return np.asarray(text.cast(pa.float64()).to_numpy(zero_copy_only=False))
+        if not (
+            pa.types.is_integer(column.type)
+            or pa.types.is_floating(column.type)
+            or pa.types.is_boolean(column.type)
+        ):
+            return np.full(len(rows), np.nan)
+        return floats(rows, self.column)

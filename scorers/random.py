@@ -1,0 +1,39 @@
+"""Random: what every method must beat.
+
+    score = uniform in [0, 1), from a hash of (seed, sample_id)
+
+A row's draw depends on nothing but the seed and its own content, so it is the same in any pool, in
+any order; rows with the same content share it.
+"""
+
+from typing import final
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from .base import Scorer
+
+
+@final
+class Random(Scorer):
+    """A seeded uniform draw per row."""
+
+    seed: int | None = None
+
+    @property
+    def reads(self) -> pa.Schema:
+        """The hash of the row's content."""
+        return pa.schema([("sample_id", pa.string())])
+
+    def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array:
+        """Return the draw of each row."""
+        draws = uniform(self.seed or 0, rows["sample_id"])
+        return pa.array(draws, pa.float32())
+
+
+def uniform(seed: int, sample_ids: pa.ChunkedArray) -> np.ndarray:
+    """Return one number in [0, 1) per sample id, exact in float32 (24 bits)."""
+    key = seed.to_bytes(16, "little", signed=True)
+    bits = [xxhash.xxh3_64_intdigest(key + sample.as_py().encode()) >> 40 for sample in sample_ids]
+    return np.array(bits, dtype=np.float64) / (1 << 24)

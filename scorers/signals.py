@@ -1,0 +1,83 @@
+"""The vocabulary of signals: the columns that scorers speak of, with types and units.
+
+A column is named `<signal name in the config>.<column>`. Per-token columns are lists over the
+scored tokens of a row, in order; a *condition* says what the model has seen:
+
+========== =================================================================
+given      the answer, after the instruction (all turns before it)
+alone      the answer, after nothing but the template's answer header
+instruction everything before the last answer that is not itself an answer
+========== =================================================================
+
+Beside each per-token column stand its sum (float64) and its number of tokens.
+"""
+
+import pyarrow as pa
+
+CONDITIONS = ("given", "alone", "instruction")
+
+PER_TOKEN = {
+    "token_loss": pa.float32(),  # -log p(token), nats
+    "entropy": pa.float32(),  # of the next-token distribution, nats
+    "rank": pa.int32(),  # number of tokens with a strictly larger logit
+    "max_prob": pa.float32(),  # largest probability
+    "sum_p2": pa.float32(),  # sum of squared probabilities
+}
+
+PER_ROW = {
+    "given.turns": pa.list_(pa.int32()),  # scored tokens of each answer
+    "alone.turns": pa.list_(pa.int32()),
+    "answer_tokens": pa.int32(),  # before any cut at the window
+    "instruction_tokens": pa.int32(),
+    "answer_chars": pa.int32(),
+    "instruction_chars": pa.int32(),
+    "answer_words": pa.int32(),  # separated by white space
+    "instruction_words": pa.int32(),
+    "embedding": pa.list_(pa.float16()),  # unit norm
+    "status": pa.string(),  # of the row: ok, truncated, or why there is no number
+    "given.status": pa.string(),  # of the pass: ok, not_finite or out_of_memory
+    "alone.status": pa.string(),
+}
+
+STATUS = {"given": "given.status", "instruction": "given.status", "alone": "alone.status"}
+
+
+def column_type(column: str) -> pa.DataType:
+    """Return the type of a signal column (its name without the signal's).
+
+    Raises:
+        KeyError: no such column.
+    """
+    if column in PER_ROW:
+        return PER_ROW[column]
+    condition, _, statistic = column.partition(".")
+    if condition in CONDITIONS:
+        if statistic in PER_TOKEN:
+            return pa.list_(PER_TOKEN[statistic])
+        name, _, kind = statistic.rpartition("_")
+        if name in PER_TOKEN and kind in ("sum", "count"):
+            return pa.float64() if kind == "sum" else pa.int32()
+    raise KeyError(column)
+
+
+def schema(signal: str, *columns: str) -> pa.Schema:
+    """Return the schema of some columns of one signal, under their full names.
+
+    The statuses of the passes that they come from are added.
+
+    Raises:
+        KeyError: a column that no signal has.
+    """
+    passes = [STATUS[column.split(".")[0]] for column in columns if "." in column]
+    if passes:
+        columns = tuple(dict.fromkeys([*columns, *passes, "status"]))
+    return pa.schema([(f"{signal}.{column}", column_type(column)) for column in columns])
+
+
+def token_columns(condition: str, statistics: tuple[str, ...] = tuple(PER_TOKEN)) -> list[str]:
+    """Return the per-token columns of a condition, each with its sum and count."""
+    return [
+        f"{condition}.{statistic}{suffix}"
+        for statistic in statistics
+        for suffix in ("", "_sum", "_count")
+    ]
