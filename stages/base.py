@@ -1,0 +1,114 @@
+"""The contract of a stage: a table in, added columns out, for the same rows in the same order.
+
+A stage is expensive and may hold a model. Like a scorer it is its own configuration. Its name in
+the config prefixes its columns: a stage that adds `status` and is called `base` makes
+`base.status`; inside the stage the prefix does not appear.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, final
+
+import pyarrow as pa
+
+from ..errors import ContractError
+from ..scorers.base import Params
+
+MESSAGE = pa.struct(
+    [
+        ("role", pa.string()),
+        ("content", pa.string()),
+        ("name", pa.string()),
+        ("tool_calls", pa.string()),  # JSON
+        ("tool_call_id", pa.string()),
+    ]
+)
+
+ROWS = pa.schema(
+    [
+        ("row_id", pa.int64()),  # zero-based position in the input, rejected rows counted
+        ("sample_id", pa.string()),  # hash of the canonical content
+        ("source", pa.string()),  # name of the `data` entry
+        ("messages", pa.list_(MESSAGE)),
+        ("tools", pa.string()),  # JSON, or null
+        ("input_start", pa.int32()),  # where an Alpaca `input` begins in the first user turn
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one worker of a stage needs; never part of a result's identity."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+class Stage(Params, ABC):
+    """Adds columns to the rows of a part."""
+
+    depends_on_hardware: ClassVar[bool] = False
+    """True if last digits depend on the number of threads, which then is part of its identity."""
+
+    @property
+    @abstractmethod
+    def reads(self) -> pa.Schema:
+        """The columns it needs, under their full names."""
+
+    @property
+    @abstractmethod
+    def adds(self) -> pa.Schema:
+        """Every column it can add, without the stage's name in the config."""
+
+    def pinned(self) -> Self:
+        """Return this stage with all that is open settled: hub branches, `auto` devices."""
+        return self
+
+    def resources(self) -> Resources:
+        """Return what one worker needs."""
+        return Resources()
+
+    def setup(self) -> None:
+        """Load what is needed once per worker, such as a model."""
+
+    @abstractmethod
+    def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
+        """Return the wanted columns for the rows."""
+
+    def spent(self) -> Mapping[str, float]:
+        """Return figures of the last call for progress and manifest, such as `tokens`."""
+        return {}
+
+    @final
+    def __call__(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
+        """Run, and check the promise: the same number of rows, just the wanted columns.
+
+        Raises:
+            ContractError: another number of rows, or columns of another name or type.
+        """
+        added = self.run(rows, wanted)
+        name = type(self).__name__
+        expected = pa.schema([self.adds.field(column) for column in wanted])
+        if len(added) != len(rows):
+            raise ContractError(f"{name} gave {len(added)} rows for {len(rows)}")
+        if set(added.column_names) != set(wanted):
+            raise ContractError(f"{name} gave columns {added.column_names}, wanted {list(wanted)}")
+        added = added.select(list(wanted))
+        if not added.schema.equals(expected):
+            raise ContractError(f"{name} gave {added.schema}, promised {expected}")
+        return added
+
+
+def resolve_device(device: str) -> str:
+    """Return "cpu" or "cuda" for `auto`; imports torch only where it must be asked."""
+    if device != "auto":
+        return device
+    import torch  # heavy, and not needed by stages without a model
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def plain_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mapping without its empty values."""
+    return {name: value for name, value in row.items() if value is not None}

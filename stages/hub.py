@@ -1,0 +1,74 @@
+"""Datasets of the hub, and folders that `datasets.save_to_disk` wrote, to records."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import DataError
+from .readers import BATCH_ROWS, Record, read_tables
+
+if TYPE_CHECKING:  # heavy
+    from datasets import Dataset
+
+DEFAULT_SPLIT = "train"
+
+
+def read_dataset_folder(path: Path, split: str | None) -> Iterator[Record]:
+    """Return the rows of a folder written by `datasets.save_to_disk`.
+
+    Raises:
+        DataError: not readable, or no such split.
+    """
+    from datasets import DatasetDict, load_from_disk  # heavy
+
+    try:
+        dataset = load_from_disk(str(path))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: not a readable `datasets` folder: {error}") from error
+    if isinstance(dataset, DatasetDict):
+        wanted = split or DEFAULT_SPLIT
+        if wanted not in dataset:
+            raise DataError(f"{path}: no split {wanted!r}; it has {', '.join(dataset)}")
+        dataset = dataset[wanted]
+    elif split is not None:
+        raise DataError(f"{path}: a dataset without splits; leave out split {split!r}")
+    return _records(dataset)
+
+
+def read_hub(path: str, subset: str | None, split: str | None, revision: str) -> Iterator[Record]:
+    """Return the rows of a dataset of the hub at an exact commit.
+
+    Raises:
+        DataError: it cannot be had, or no such subset or split.
+    """
+    from datasets import load_dataset  # heavy
+
+    try:
+        dataset = load_dataset(path, subset, split=split or DEFAULT_SPLIT, revision=revision)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"dataset {path!r} of the hub cannot be read: {error}") from error
+    return _records(dataset)
+
+
+def resolve_dataset(path: str, revision: str | None) -> str:
+    """Return the commit of a dataset of the hub.
+
+    Raises:
+        DataError: no such file or folder, and the hub has no such dataset or cannot be reached.
+    """
+    from huggingface_hub import HfApi  # needs the network
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        return str(HfApi().dataset_info(path, revision=revision).sha)
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        at = f" at revision {revision!r}" if revision else ""
+        raise DataError(
+            f"{path!r}{at} is neither a file or folder nor a dataset to be had from the hub: {why}"
+        ) from error
+
+
+def _records(dataset: "Dataset") -> Iterator[Record]:
+    arrow = dataset.with_format("arrow")
+    return read_tables(arrow.iter(batch_size=BATCH_ROWS))

@@ -1,0 +1,265 @@
+"""Any instruction data to canonical rows, cut into parts; a bad row is set aside with its reason.
+
+`row_id` is the zero-based position in the input, over all sources in order, rejected rows counted.
+Part i holds the positions from i x `part_rows` on, so rows that are appended change only the last
+part. A part is named by the hash of its content, which leaves out where in the pool it stands; all
+that is computed for it is kept under that name.
+"""
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+
+from ..errors import DataError
+from .base import ROWS
+from .formats import FORMATS, BadRecord, Conversation, find_format, read_record
+from .hub import read_dataset_folder, read_hub
+from .readers import Record, find_files, is_dataset_folder, read_file
+
+PEEK = 100  # records looked at to find the format of a source,
+PEEK_BROKEN = 10_000  # or more until one can be read at all
+PARTS = ("messages", "instruction", "input", "answer", "system", "tools")
+REJECTED = pa.schema(
+    [
+        ("row_id", pa.int64()),
+        ("source", pa.string()),
+        ("file", pa.int32()),  # number of the file within its source
+        ("line", pa.int64()),
+        ("reason", pa.string()),
+        ("raw", pa.string()),
+    ]
+)
+
+
+class Source(BaseModel):
+    """One entry of `data`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """Becomes the column `source`."""
+    path: str
+    """A file, folder or glob, a `datasets` folder, or a dataset of the hub."""
+    format: str = "auto"
+    """auto, or one of `FORMATS`."""
+    revision: str | None = None
+    """Branch, tag or commit, for a dataset of the hub."""
+    subset: str | None = None
+    """Configuration, for a dataset of the hub."""
+    split: str | None = None
+    columns: dict[str, str] | None = None
+    """Which field plays which part: messages, or instruction, input, answer; system, tools."""
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, name: str) -> str:
+        if name != "auto" and name not in FORMATS:
+            raise ValueError(f"{name!r} is not one of auto, {', '.join(FORMATS)}")
+        return name
+
+    @model_validator(mode="after")
+    def _whole_columns(self) -> "Source":
+        if self.columns is not None:
+            if unknown := [part for part in self.columns if part not in PARTS]:
+                raise ValueError(f"columns {unknown} are not among {', '.join(PARTS)}")
+            if self.format == "auto" and not (
+                "messages" in self.columns or {"instruction", "answer"} <= set(self.columns)
+            ):
+                raise ValueError("columns must name messages, or instruction and answer")
+        return self
+
+
+@dataclass
+class RawPart:
+    """A stretch of the input: its rows and what was rejected.
+
+    Attributes:
+        first: position of its first record.
+        rows: canonical rows with `position` in place of `row_id`.
+        rejected: as `REJECTED`.
+        n: records, rejected ones included.
+    """
+
+    first: int
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    n: int = 0
+
+
+def ingest(
+    sources: Iterable[tuple[Source, str]], *, part_rows: int, max_chars: int
+) -> Iterator[RawPart]:
+    """Return the parts of a pool, one after the other.
+
+    Args:
+        sources: each with the commit of a hub dataset, or "" for files.
+        part_rows: positions per part.
+        max_chars: a row with more characters is rejected.
+
+    Raises:
+        DataError: a source that cannot be read at all, or has no known format.
+    """
+    part = RawPart(0)
+    for source, revision in sources:
+        for file, record, parts in _with_format(source, _records(source, revision, max_chars)):
+            if part.n == part_rows:
+                yield part
+                part = RawPart(part.first + part.n)
+            _add(part, source, (file, record), parts, max_chars)
+    if part.n:
+        yield part
+
+
+def rows_table(part: RawPart) -> pa.Table:
+    """Return the rows of a part as a table: `position` and the columns of `ROWS` and `data.*`."""
+    fields = [pa.field("position", pa.int32()), *list(ROWS)[1:]]
+    columns = {f.name: pa.array([row[f.name] for row in part.rows], f.type) for f in fields}
+    for name in dict.fromkeys(name for row in part.rows for name in row["other"]):
+        columns[f"data.{name}"] = _natural([row["other"].get(name) for row in part.rows])
+    return pa.table(columns)
+
+
+def rejected_table(part: RawPart) -> pa.Table:
+    """Return what was rejected of a part, as `REJECTED`."""
+    return pa.Table.from_pylist(part.rejected, schema=REJECTED)
+
+
+def part_hash(part: RawPart) -> str:
+    """Return the hash of a part's content (xxh3, 128 bits)."""
+    checksum = xxhash.xxh3_128()
+    for row in part.rows:
+        checksum.update(_json([row["position"], row["sample_id"], row["source"], row["other"]]))
+    return checksum.hexdigest()
+
+
+def sample_id(conversation: Conversation) -> str:
+    """Return the hash of a conversation: its messages, tools and the place of the `input`.
+
+    Raises:
+        BadRecord: text that is not UTF-8.
+    """
+    try:
+        content = _json([conversation.messages, conversation.tools, conversation.input_start])
+    except UnicodeEncodeError as error:
+        raise BadRecord("not UTF-8: a broken byte or a lone surrogate") from error
+    return xxhash.xxh3_128_hexdigest(content)
+
+
+def _records(source: Source, revision: str, max_chars: int) -> Iterator[tuple[int, Record]]:
+    path = Path(source.path)
+    if revision:
+        records = read_hub(source.path, source.subset, source.split, revision)
+        yield from ((0, record) for record in records)
+    elif path.is_dir() and is_dataset_folder(path):
+        yield from ((0, record) for record in read_dataset_folder(path, source.split))
+    else:
+        for number, file in enumerate(find_files(path)):
+            yield from ((number, record) for record in read_file(file, max_chars))
+
+
+def _with_format(
+    source: Source, records: Iterator[tuple[int, Record]]
+) -> Iterator[tuple[int, Record, Mapping[str, tuple[str, ...]]]]:
+    """Add to each record which fields play which part, found from the first few."""
+    first, values = list[tuple[int, Record]](), list[Mapping[str, Any]]()
+    for item in records:
+        first.append(item)
+        if isinstance(item[1].value, Mapping):
+            values.append(item[1].value)
+        if len(first) >= (PEEK if values else PEEK_BROKEN):
+            break
+    if len(first) >= PEEK_BROKEN and not values:
+        why = first[0][1].error or "not an object"
+        raise DataError(f"data.{source.name}: none of the first {PEEK_BROKEN} rows is one ({why})")
+    parts = _parts(source, values)
+    for file, record in itertools.chain(first, records):
+        yield file, record, parts
+
+
+def _parts(source: Source, values: list[Mapping[str, Any]]) -> Mapping[str, tuple[str, ...]]:
+    named = {part: (name,) for part, name in (source.columns or {}).items()}
+    if source.format != "auto":
+        return FORMATS[source.format] | named
+    if named:
+        return named
+    found = next((name for value in values if (name := find_format(value))), None)
+    if found is None and values:
+        raise DataError(
+            f"data.{source.name}: rows with the fields {', '.join(map(str, values[0]))} have no "
+            f"known shape ({', '.join(FORMATS)}); say which field is which, for example "
+            f"columns: {{instruction: question, answer: reply}}"
+        )
+    return FORMATS[found] if found else {}
+
+
+def _add(
+    part: RawPart,
+    source: Source,
+    item: tuple[int, Record],
+    parts: Mapping[str, tuple[str, ...]],
+    max_chars: int,
+) -> None:
+    """Add one record to a part, as a row or as rejected."""
+    file, record = item
+    try:
+        part.rows.append(
+            {"position": part.n, "source": source.name, **_row(record, parts, max_chars)}
+        )
+    except BadRecord as bad:
+        rejected = {"row_id": part.first + part.n, "source": source.name, "file": file}
+        rejected |= {"line": record.place, "reason": _clean(str(bad))}
+        part.rejected.append(rejected | {"raw": _clean(record.raw or _shown(record.value))})
+    part.n += 1
+
+
+def _row(record: Record, parts: Mapping[str, tuple[str, ...]], max_chars: int) -> dict[str, Any]:
+    if record.error is not None:
+        raise BadRecord(record.error)
+    conversation = read_record(record.value, parts)
+    n_chars = sum(len(message["content"]) for message in conversation.messages)
+    if n_chars > max_chars:
+        raise BadRecord(f"too long: {n_chars} characters, max_chars is {max_chars}")
+    other = {name: _plain(value) for name, value in conversation.other.items()}
+    row = {"sample_id": sample_id(conversation), "other": other}
+    try:
+        _json(other)
+    except UnicodeEncodeError as error:
+        raise BadRecord("not UTF-8: a broken byte or a lone surrogate") from error
+    names = ("messages", "tools", "input_start")
+    return row | {name: getattr(conversation, name) for name in names}
+
+
+def _plain(value: object) -> object:
+    """A field's value as a number, truth value or text; anything nested as JSON text."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def _natural(values: list[object]) -> pa.Array:
+    """One Arrow array of the values; where they are of several kinds, their text."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        texts = [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
+        return pa.array(texts, pa.string())
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:2000]
+
+
+def _clean(text: str) -> str:
+    """Text that can be stored as UTF-8."""
+    return text.encode("utf-8", "replace").decode()

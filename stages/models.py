@@ -1,0 +1,260 @@
+"""Causal language models: an exact revision, the backbone that gives hidden states, and the head.
+
+The backbone's last hidden states and the LM head go to the fused kernel, so the model's own logits
+are never built; except once, at set-up, to check on one batch that both agree. A model family whose
+logits are made in another way is refused there, and never scored wrongly.
+"""
+
+import functools
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import xxhash
+from torch import Tensor
+
+from ..errors import ModelError
+from ..kernels.token_stats import LMHead, token_stats
+
+if TYPE_CHECKING:  # heavy
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+WEIGHTS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+# config fields by which families multiply (+1) or divide (-1) their logits
+SCALES = {
+    "logit_scale": 1,  # Cohere
+    "lm_head_multiplier": 1,  # Falcon-H1
+    "output_multiplier": 1,
+    "logits_scaling": -1,  # Granite
+}
+DEFAULT_WINDOW = 2048
+
+
+@dataclass(frozen=True)
+class LM:
+    """A causal language model, ready to run.
+
+    Attributes:
+        backbone: gives `last_hidden_state` (batch, positions, dim) from token ids.
+        head: how these become logits.
+        tokenizer: Hugging Face tokenizer.
+        device: cpu or cuda.
+    """
+
+    backbone: "PreTrainedModel"
+    head: LMHead
+    tokenizer: "PreTrainedTokenizerBase"
+    device: str
+
+    def hidden(self, ids: Tensor) -> Tensor:
+        """Return the last hidden states (batch, positions, dim) of ids padded at the end."""
+        states: Tensor = self.backbone(input_ids=ids, use_cache=False).last_hidden_state
+        return states
+
+
+@functools.lru_cache(maxsize=32)
+def resolve_revision(model: str, revision: str | None) -> str:
+    """Return what names a model's content: a commit on the hub, a checksum of a local folder.
+
+    Raises:
+        ModelError: neither a folder with safetensors weights nor reachable on the hub.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        return Path(_download(model, revision, ["config.json"])).name
+    files = sorted({path for pattern in WEIGHTS for path in folder.glob(pattern)})
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"model {model!r}: the folder has no config.json")
+    checksum = xxhash.xxh3_128()
+    for path in files:
+        checksum.update(path.name.encode() + b"\0")
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 24):
+                checksum.update(block)
+    return checksum.hexdigest()
+
+
+def load_tokenizer(
+    model: str, revision: str | None, trust_remote_code: bool = False
+) -> "PreTrainedTokenizerBase":
+    """Return the tokenizer of a model.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    from transformers import AutoTokenizer  # heavy
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()  # warns of long rows, which are cut here
+    folder = model if Path(model).is_dir() else _download(model, revision, list(WEIGHTS[1:]))
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(
+            f"tokenizer of {model!r} cannot be loaded: {_first_line(error)}"
+        ) from error
+
+
+def window_of(model: str, revision: str | None, asked: int | None) -> int:
+    """Return the longest sequence to use: what is asked for, or the model's window up to 2048.
+
+    Raises:
+        ModelError: more is asked for than the model has positions.
+    """
+    import transformers  # heavy
+
+    folder = model if Path(model).is_dir() else _download(model, revision, ["config.json"])
+    config = transformers.AutoConfig.from_pretrained(folder).get_text_config()
+    has = getattr(config, "max_position_embeddings", None)
+    if asked is None:
+        return min(has or DEFAULT_WINDOW, DEFAULT_WINDOW)
+    if has is not None and asked > has:
+        raise ModelError(f"max_tokens is {asked}, but {model!r} has {has} positions")
+    return asked
+
+
+def resolve_dtype(dtype: str, device: str) -> str:
+    """Return fp32, bf16 or fp16 for `auto`: bf16 where the processor multiplies it itself."""
+    if dtype != "auto":
+        return dtype
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if _cpu_has_bf16() else "fp32"
+
+
+def _cpu_has_bf16() -> bool:
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def load(
+    model: str,
+    revision: str | None = None,
+    *,
+    dtype: str = "fp32",
+    device: str = "cpu",
+    attention: str = "auto",
+    trust_remote_code: bool = False,
+) -> LM:
+    """Load a causal LM and check it against its own logits.
+
+    Args:
+        model: a folder, or a repository of the hub.
+        revision: branch, tag or commit on the hub.
+        dtype: fp32, bf16 or fp16.
+        device: cpu or cuda.
+        attention: auto, eager, sdpa or flash_attention_2.
+        trust_remote_code: run code that comes with the model.
+
+    Raises:
+        ModelError: no such model, no safetensors weights, or logits that the head does not give.
+    """
+    from transformers import AutoModelForCausalLM  # heavy
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    folder = model if Path(model).is_dir() else _download(model, revision, list(WEIGHTS))
+    try:
+        lm, loading = AutoModelForCausalLM.from_pretrained(
+            folder,
+            output_loading_info=True,
+            dtype=DTYPES[dtype],
+            use_safetensors=True,
+            attn_implementation=None if attention == "auto" else attention,
+            trust_remote_code=trust_remote_code,
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelError(f"model {model!r} cannot be loaded: {_first_line(error)}") from error
+    absent = sorted([*loading["missing_keys"], *map(str, loading["mismatched_keys"])])
+    if absent:  # transformers would go on with random numbers in their place
+        raise ModelError(f"model {model!r} lacks the weights {', '.join(absent[:5])}")
+    fuse_gelu(lm)
+    lm = lm.to(device).eval().requires_grad_(False)
+    found = LM(
+        lm.base_model, lm_head(lm), load_tokenizer(model, revision, trust_remote_code), device
+    )
+    _self_check(model, lm, found)
+    return found
+
+
+def fuse_gelu(lm: torch.nn.Module) -> None:
+    """Swap GELU's tanh form, where it is spelt out in eight operations, for the fused one.
+
+    The formula is the same; in GPT-2 on a CPU it is a third of the forward pass.
+    """
+    from transformers.activations import NewGELUActivation  # heavy
+
+    for parent in lm.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, NewGELUActivation):
+                setattr(parent, name, torch.nn.GELU(approximate="tanh"))
+
+
+def lm_head(lm: "PreTrainedModel") -> LMHead:
+    """Return how a Hugging Face causal LM turns hidden states into logits.
+
+    Raises:
+        ModelError: the model has no output embedding.
+    """
+    output = lm.get_output_embeddings()
+    if output is None or getattr(output, "weight", None) is None:
+        raise ModelError(f"{type(lm).__name__} has no LM head; a causal language model is needed")
+    config = lm.config.get_text_config()
+    scale = 1.0
+    for field, power in SCALES.items():
+        if (value := getattr(config, field, None)) is not None:
+            scale *= float(value) ** power
+    softcap = getattr(config, "final_logit_softcapping", None)
+    return LMHead(output.weight, getattr(output, "bias", None), scale, softcap)
+
+
+@torch.inference_mode()
+def _self_check(name: str, lm: "PreTrainedModel", found: LM) -> None:
+    """Compare one batch of losses with the model's own logits.
+
+    Raises:
+        ModelError: they differ by more than the dtype explains.
+    """
+    generator = torch.Generator().manual_seed(0)
+    vocab = min(len(found.head.weight), lm.get_input_embeddings().num_embeddings)
+    ids = torch.randint(vocab, (2, 16), generator=generator).to(found.device)
+    logits = lm(input_ids=ids, use_cache=False).logits[:, :-1].float()
+    targets = ids[:, 1:].reshape(-1)
+    own = torch.nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), targets, reduction="none"
+    )
+    states = found.hidden(ids)[:, :-1].reshape(len(targets), -1)
+    ours = token_stats(states, found.head, targets)["loss"]
+    # half precision: the model's own logits are rounded to it, ours are not
+    rounding = {torch.float32: 1e-5}.get(lm.dtype, torch.finfo(lm.dtype).eps)
+    allowed = 2 * rounding * max(1.0, float(logits.abs().max()))
+    worst = float((own - ours).abs().max())
+    if not worst <= allowed:
+        raise ModelError(
+            f"model {name!r} ({type(lm).__name__}): losses from hidden states and LM head differ "
+            f"from its own logits by {worst:.3g} nats (allowed {allowed:.3g}); this family makes "
+            f"its logits in a way that is not supported"
+        )
+
+
+def _download(model: str, revision: str | None, patterns: list[str]) -> str:
+    """Return the local snapshot folder of a hub model; its name is the commit."""
+    from huggingface_hub import snapshot_download  # needs the network
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return str(snapshot_download(model, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        at = f" at revision {revision!r}" if revision else ""
+        raise ModelError(
+            f"model {model!r}{at} is neither a folder nor to be had from the hub: "
+            f"{_first_line(error)}"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,152 @@
+"""One pass of a model over sequences: statistics of chosen tokens, one vector per sequence."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from ..kernels.pooling import pool
+from ..kernels.token_stats import token_stats
+from .models import LM
+from .packing import pack, pad
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens to score, in order of their sequences.
+
+    Attributes:
+        starts: (sequences + 1,) where each sequence's tokens begin in `positions`.
+        positions: (tokens,) place of each token in its sequence, at least 1: a token is predicted
+            from the one before it.
+    """
+
+    starts: np.ndarray
+    positions: np.ndarray
+
+    @classmethod
+    def of(cls, positions: Sequence[np.ndarray]) -> "Tokens":
+        """Collect the positions of each sequence."""
+        starts = np.cumsum([0, *map(len, positions)])
+        return cls(starts, np.concatenate([*positions, np.empty(0)]).astype(np.int64))
+
+    def at(self, batch: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return places in `positions` of a batch of sequences, and each one's row in the batch."""
+        bounds = [(self.starts[i], self.starts[i + 1]) for i in batch]
+        places = [np.arange(low, high) for low, high in bounds]
+        rows = np.repeat(np.arange(len(batch)), [high - low for low, high in bounds])
+        return np.concatenate(places).astype(np.int64), rows
+
+
+@dataclass
+class PassResult:
+    """What a pass found.
+
+    Attributes:
+        stats: for each group of tokens the wanted statistics, (tokens,) each.
+        vectors: (sequences, dim) fp32 unit vectors, or None.
+        status: for each sequence ok, not_finite or out_of_memory.
+        tokens, padded: tokens run through the model, without and with padding.
+        splits: batches that were halved for want of memory.
+    """
+
+    stats: dict[str, dict[str, np.ndarray]]
+    status: np.ndarray
+    vectors: np.ndarray | None = None
+    tokens: int = 0
+    padded: int = 0
+    splits: int = 0
+
+
+@dataclass
+class Pass:
+    """A pass to run.
+
+    Attributes:
+        lm: the model.
+        sequences: token ids of each sequence.
+        groups: named groups of tokens; each is scored by itself, so that its numbers are the same
+            whatever else is asked for.
+        wanted: for each group the statistics of `kernels.token_stats`.
+        pooling: also return one vector per sequence, pooled so.
+        batch_tokens: padded tokens of a batch.
+    """
+
+    lm: LM
+    sequences: Sequence[Sequence[int]]
+    groups: Mapping[str, Tokens]
+    wanted: Mapping[str, Sequence[str]]
+    pooling: str | None = None
+    batch_tokens: int = 8192
+    _result: PassResult = field(init=False)
+
+    @torch.inference_mode()
+    def run(self) -> PassResult:
+        """Run the model over all sequences, in batches of like length."""
+        self._result = PassResult(
+            stats={
+                name: {stat: _empty(stat, len(self.groups[name].positions)) for stat in stats}
+                for name, stats in self.wanted.items()
+            },
+            status=np.full(len(self.sequences), "ok", dtype=object),
+        )
+        for batch in pack([len(ids) for ids in self.sequences], self.batch_tokens):
+            _halving(self._run_batch, batch, self._result)
+        return self._result
+
+    def _run_batch(self, batch: list[int]) -> None:
+        result, device = self._result, self.lm.device
+        ids = pad([self.sequences[i] for i in batch])
+        hidden = self.lm.hidden(torch.from_numpy(ids).to(device))
+        for name, stats in self.wanted.items():
+            places, rows = self.groups[name].at(batch)
+            if not len(places):
+                continue
+            positions = self.groups[name].positions[places]
+            states = hidden[torch.from_numpy(rows), torch.from_numpy(positions - 1)]
+            targets = torch.from_numpy(ids[rows, positions]).to(device)
+            finite = torch.isfinite(states).all(1).cpu().numpy()
+            result.status[np.array(batch)[rows[~finite]]] = "not_finite"
+            for stat, values in token_stats(states, self.lm.head, targets, stats).items():
+                result.stats[name][stat][places] = values.cpu().numpy()
+        if self.pooling:
+            lengths = torch.tensor([len(self.sequences[i]) for i in batch], device=device)
+            vectors = pool(hidden, lengths, self.pooling).cpu().numpy()
+            if result.vectors is None:
+                result.vectors = np.zeros((len(self.sequences), vectors.shape[1]), np.float32)
+            result.vectors[batch] = vectors
+        result.tokens += sum(len(self.sequences[i]) for i in batch)
+        result.padded += ids.size
+
+
+def _empty(stat: str, n: int) -> np.ndarray:
+    return np.zeros(n, dtype=np.int32 if stat == "rank" else np.float32)
+
+
+def _halving(run: Callable[[list[int]], None], batch: list[int], result: PassResult) -> None:
+    """Run a batch; out of memory, run its first half, then its second, down to one sequence."""
+    try:
+        run(batch)
+        return
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+    if len(batch) == 1:
+        log.warning("one sequence alone does not fit into memory: it gets no numbers")
+        result.status[batch] = "out_of_memory"
+        return
+    log.warning("out of memory with %d sequences: trying halves", len(batch))
+    result.splits += 1
+    middle = len(batch) // 2
+    _halving(run, batch[:middle], result)
+    _halving(run, batch[middle:], result)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return "can't allocate memory" in str(error)  # how the CPU allocator says it

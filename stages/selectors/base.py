@@ -1,0 +1,117 @@
+"""The contract of a selector: the scored pool and a budget in, an order and a cut out.
+
+A selector sees the whole pool once, but only ids and the columns it reads. It returns *all* rows it
+was given in its order of preference, so that the ledger can say of any row how far from the cut it
+stood. Ties are broken by sample_id, then row_id.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...errors import ContractError
+from ...scorers.base import Params
+
+OVER_BUDGET = "over budget"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much may be kept.
+
+    Attributes:
+        limit: rows, or answer tokens.
+        cost: column with the answer tokens of each row; None for a budget in rows.
+    """
+
+    limit: int
+    cost: str | None = None
+
+    def costs(self, pool: pa.Table) -> np.ndarray:
+        """Return what each row costs, (rows,) int64."""
+        if self.cost is None:
+            return np.ones(len(pool), dtype=np.int64)
+        return np.asarray(pc.fill_null(pool[self.cost], 0).to_numpy(), dtype=np.int64)
+
+    def fits(self, pool: pa.Table, order: np.ndarray) -> int:
+        """Return how many rows from the front of an order stay within the limit."""
+        return int(np.searchsorted(np.cumsum(self.costs(pool)[order]), self.limit, "right"))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a selector decided.
+
+    Attributes:
+        order: (rows,) places in the pool, best first, each once.
+        n_kept: the first so many of `order` are kept.
+        reason: (rows,) why a row at that place in the pool would be dropped.
+        margin: (rows,) distance of each row to the cut, in units of its score; positive for kept.
+    """
+
+    order: np.ndarray
+    n_kept: int
+    reason: np.ndarray
+    margin: np.ndarray
+
+
+class Selector(Params, ABC):
+    """Chooses rows of a scored pool."""
+
+    @property
+    @abstractmethod
+    def reads(self) -> pa.Schema:
+        """The columns it needs; rows without a number in a `.score` column do not reach it."""
+
+    @abstractmethod
+    def select(self, pool: pa.Table, budget: Budget) -> Choice:
+        """Order the pool and say how many are kept; more than the budget are cut afterwards.
+
+        Args:
+            pool: `row_id`, `sample_id`, the columns of `reads`, and the budget's cost.
+            budget: what may be kept in the end.
+        """
+
+    @final
+    def __call__(self, pool: pa.Table, budget: Budget) -> Choice:
+        """Select, and check the promise: every row once, a cut within.
+
+        Raises:
+            ContractError: it is broken.
+        """
+        choice = self.select(pool, budget)
+        name = type(self).__name__
+        n = len(pool)
+        if not np.array_equal(np.sort(choice.order), np.arange(n)):
+            raise ContractError(f"{name}.select must order all {n} rows, each once")
+        if not 0 <= choice.n_kept <= n or len(choice.reason) != n or len(choice.margin) != n:
+            raise ContractError(f"{name}.select gave a cut or reasons that do not fit {n} rows")
+        return choice
+
+
+def by_score(pool: pa.Table, by: str) -> np.ndarray:
+    """Return the places of all rows, best score first; ties by sample_id, then row_id."""
+    keys = [(by, "descending"), ("sample_id", "ascending"), ("row_id", "ascending")]
+    return np.asarray(pc.sort_indices(pool, sort_keys=keys), dtype=np.int64)
+
+
+def scores(pool: pa.Table, by: str) -> np.ndarray:
+    """Return a score column as (rows,) float64."""
+    return np.asarray(pool[by].to_numpy(), dtype=np.float64)
+
+
+def cut(order: np.ndarray, n_kept: int, values: np.ndarray, reason: str = OVER_BUDGET) -> Choice:
+    """Return the choice that keeps the first of an order; margins are to the last kept."""
+    at = values[order[n_kept - 1]] if n_kept else np.inf
+    reasons = np.full(len(order), reason, dtype=object)
+    with np.errstate(invalid="ignore"):
+        return Choice(order, n_kept, reasons, values - at)
+
+
+def score_schema(*columns: str) -> pa.Schema:
+    """Return the schema of score columns."""
+    return pa.schema([(column, pa.float32()) for column in columns])

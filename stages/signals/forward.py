@@ -1,0 +1,248 @@
+"""One forward pass of a causal LM: losses and other statistics per token, and an embedding.
+
+For the answer given its instruction (`given.*`), the answer alone (`alone.*`) and the instruction
+(`instruction.*`, free with the first pass); only the wanted columns are computed. What a token's
+statistics mean stands in `scorers.signals` and `kernels.token_stats`.
+
+The numbers of a row do not depend on its batch beyond rounding: in fp32 a loss moves by less than
+1e-5 relative when the batch budget changes. With the same partition they are the same bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, PrivateAttr, field_validator
+
+from ...errors import ConfigError
+from ...scorers.signals import CONDITIONS, PER_TOKEN, column_type, token_columns
+from ..base import ROWS, Resources, Stage, resolve_device
+from ..columns import Sequences
+from ..templates import check_template
+
+if TYPE_CHECKING:  # torch and transformers
+    from ..models import LM
+    from ..passes import PassResult
+    from ..tokenize import Encoded, Encoder
+
+COLUMNS = (
+    *(column for condition in CONDITIONS for column in token_columns(condition)),
+    *("given.turns", "alone.turns", "given.status", "alone.status"),
+    *("answer_tokens", "instruction_tokens", "embedding", "status"),
+)
+KERNEL_STATS = {"token_loss": "loss"} | {name: name for name in PER_TOKEN if name != "token_loss"}
+WITHOUT_MODEL = ("answer_tokens", "instruction_tokens", "status")
+
+
+@final
+class Forward(Stage):
+    """Token statistics and embedding of each row under one model."""
+
+    depends_on_hardware: ClassVar[bool] = True
+
+    model: str
+    """A folder in Hugging Face format, or a repository of the hub."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    template: str = "none"
+    """none (instruction, newline), alpaca, vicuna, chat (the tokenizer's own) or a Jinja string."""
+    tokenisation: Literal["exact", "official"] = "exact"
+    """exact boundaries by character offsets, or tokenised apart as the published codes do."""
+    max_tokens: int | None = Field(default=None, ge=2)
+    """Longest sequence; by default the model's window, at most 2048."""
+    pooling: Literal["mean", "weighted_mean", "last"] = "mean"
+    """How the embedding is made from the last hidden states of instruction and answer."""
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """auto: bf16 where the processor computes it, else fp32."""
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    batch_tokens: int = Field(default=8192, ge=1)
+    """Tokens of a batch with its padding; bounds memory, and moves results by rounding only."""
+    trust_remote_code: bool = False
+    """Run code that comes with the model."""
+
+    _lm: "LM | None" = PrivateAttr(default=None)
+    _encoder: "Encoder | None" = PrivateAttr(default=None)
+    _spent: dict[str, float] = PrivateAttr(default_factory=dict)
+
+    @field_validator("template")
+    @classmethod
+    def _known_template(cls, template: str) -> str:
+        try:
+            check_template(template)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error  # so that pydantic adds the place
+        return template
+
+    @property
+    def reads(self) -> pa.Schema:
+        """The conversation."""
+        return pa.schema([ROWS.field(name) for name in ("messages", "tools", "input_start")])
+
+    @property
+    def adds(self) -> pa.Schema:
+        """Every statistic under every condition, and the embedding."""
+        return pa.schema([(column, column_type(column)) for column in COLUMNS])
+
+    def identity(self) -> dict[str, Any]:
+        """Return the model's content in place of its address, and what was chosen for `auto`."""
+        from ...kernels.token_stats import BACKEND  # torch
+        from ..models import resolve_dtype, resolve_revision
+
+        device = resolve_device(self.device)
+        fields = self.model_dump(mode="json", exclude={"batch_tokens", "revision"})
+        return fields | {
+            "model": resolve_revision(self.model, self.revision),
+            "dtype": resolve_dtype(self.dtype, device),
+            "device": device,
+            "kernel": BACKEND,
+        }
+
+    def pinned(self) -> Self:
+        """Return this stage with the commit of a hub model, and what `auto` means here."""
+        from ..models import resolve_dtype, resolve_revision  # torch
+
+        device = resolve_device(self.device)
+        exact: dict[str, str] = {"device": device, "dtype": resolve_dtype(self.dtype, device)}
+        if not Path(self.model).is_dir():
+            exact["revision"] = resolve_revision(self.model, self.revision)
+        return self.model_copy(update=exact)
+
+    def resources(self) -> Resources:
+        """One GPU where the model runs on one."""
+        return Resources(gpus=1.0 if resolve_device(self.device) == "cuda" else 0.0)
+
+    def setup(self) -> None:
+        """Load the model and check it against its own logits."""
+        from .. import models  # torch and transformers
+        from ..tokenize import Encoder
+
+        device = resolve_device(self.device)
+        self._lm = models.load(
+            self.model,
+            self.revision,
+            dtype=models.resolve_dtype(self.dtype, device),
+            device=device,
+            attention=self.attention,
+            trust_remote_code=self.trust_remote_code,
+        )
+        window = models.window_of(self.model, self.revision, self.max_tokens)
+        self._encoder = Encoder(self._lm.tokenizer, self.template, self.tokenisation, window)
+
+    def spent(self) -> Mapping[str, float]:
+        """Tokens run through the model, with and without padding, and halved batches."""
+        return self._spent
+
+    def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
+        """Return the wanted columns."""
+        if self._encoder is None:
+            self.setup()
+        assert self._encoder is not None
+        self._spent = {}
+        encoded = self._encoder.encode(rows.select(self.reads.names).to_pylist())
+        columns: dict[str, pa.Array] = {
+            name: pa.array([getattr(row, name) for row in encoded], column_type(name))
+            for name in WITHOUT_MODEL
+        }
+        if set(wanted) & set(pass_columns("given", "instruction")):
+            columns |= self._given(encoded, wanted)
+        if set(wanted) & set(pass_columns("alone")):
+            columns |= self._alone(encoded, wanted)
+        return pa.table({column: columns[column] for column in wanted})
+
+    def _given(self, encoded: list["Encoded"], wanted: Sequence[str]) -> dict[str, pa.Array]:
+        usable = [(i, row) for i, row in enumerate(encoded) if row.answers]
+        answers = [[_span(*span) for span in row.answers] for _, row in usable]
+        groups = {
+            "given": [np.concatenate(spans) for spans in answers],
+            "instruction": [_instruction(row) for _, row in usable],
+        }
+        found = self._pass([row.ids for _, row in usable], groups, wanted)
+        rows = np.array([i for i, _ in usable], dtype=np.int64)
+        sequences = Sequences(rows, found.status, len(encoded))
+        columns = {"given.status": sequences.status_column()}
+        lengths = np.array([len(span) for spans in answers for span in spans])
+        n_turns = np.array([len(spans) for spans in answers])
+        columns["given.turns"] = sequences.lists(lengths, n_turns, pa.int32())
+        for name, positions in groups.items():
+            columns |= _columns(name, found, sequences, positions)
+        if found.vectors is not None:
+            vectors = found.vectors.astype(np.float16)
+            n_numbers = np.full(len(vectors), vectors.shape[1])
+            columns["embedding"] = sequences.lists(vectors.ravel(), n_numbers, pa.float16())
+        return columns
+
+    def _alone(self, encoded: list["Encoded"], wanted: Sequence[str]) -> dict[str, pa.Array]:
+        usable = [(i, *answer) for i, row in enumerate(encoded) for answer in row.alone]
+        positions = [_span(start, len(ids)) for _, ids, start in usable]
+        found = self._pass([ids for _, ids, _ in usable], {"alone": positions}, wanted)
+        rows = np.array([i for i, _, _ in usable], dtype=np.int64)
+        sequences = Sequences(rows, found.status, len(encoded))
+        lengths = np.array([len(span) for span in positions])
+        turns = sequences.lists(lengths, np.ones(len(rows)), pa.int32())
+        columns = {"alone.status": sequences.status_column(), "alone.turns": turns}
+        return columns | _columns("alone", found, sequences, positions)
+
+    def _pass(
+        self, ids: list[list[int]], groups: dict[str, list[np.ndarray]], wanted: Sequence[str]
+    ) -> "PassResult":
+        from ..passes import Pass, Tokens  # torch
+
+        assert self._lm is not None
+        stats = {
+            group: [
+                kernel_name
+                for name, kernel_name in KERNEL_STATS.items()
+                if any(f"{group}.{name}{suffix}" in wanted for suffix in ("", "_sum", "_count"))
+            ]
+            for group in groups
+        }
+        embeds = "embedding" in wanted and "given" in groups
+        found = Pass(
+            self._lm,
+            ids,
+            {group: Tokens.of(positions) for group, positions in groups.items()},
+            {group: names for group, names in stats.items() if names},
+            self.pooling if embeds else None,
+            self.batch_tokens,
+        ).run()
+        for name in ("tokens", "padded", "splits"):
+            self._spent[name] = self._spent.get(name, 0) + getattr(found, name)
+        return found
+
+
+def pass_columns(*conditions: str) -> list[str]:
+    """Return every column that the pass of these conditions makes."""
+    columns = [column for column in COLUMNS if column.split(".")[0] in conditions]
+    return [*columns, "embedding"] if "given" in conditions else columns
+
+
+def _span(first: int, last: int) -> np.ndarray:
+    """Positions of the scored tokens in [first, last): the very first token has no loss."""
+    return np.arange(max(first, 1), max(last, 1))
+
+
+def _instruction(row: "Encoded") -> np.ndarray:
+    """Positions before the last answer that are not in an answer."""
+    inside = np.zeros(row.answers[-1][0], dtype=bool)
+    for first, last in row.answers[:-1]:
+        inside[first:last] = True
+    inside[:1] = True
+    return np.flatnonzero(~inside)
+
+
+def _columns(
+    group: str, found: "PassResult", sequences: Sequences, positions: list[np.ndarray]
+) -> dict[str, pa.Array]:
+    counts = np.array([len(tokens) for tokens in positions])
+    columns = {}
+    for name, kernel_name in KERNEL_STATS.items():
+        if kernel_name not in found.stats.get(group, {}):
+            continue
+        values = found.stats[group][kernel_name]
+        columns[f"{group}.{name}"] = sequences.lists(values, counts, PER_TOKEN[name])
+        sums, n = sequences.sums(values, counts)
+        columns[f"{group}.{name}_sum"], columns[f"{group}.{name}_count"] = sums, n
+    return columns

@@ -1,0 +1,197 @@
+"""Rows to token ids, with the exact place of every answer.
+
+    exact     the whole text is tokenised once; a token belongs to the answer if it holds a
+              character of it. The answer alone gets the same token ids, so that both passes score
+              the same tokens.
+    official  as the published codes do it: the answer begins after as many tokens as the text
+              before it has when tokenised by itself, and the answer alone is tokenised anew. Where
+              tokens merge across the boundary the two passes then score different tokens.
+
+A sequence starts with the tokenizer's BOS if it has one; no EOS is added or scored. A row longer
+than the window is cut at its end (status `truncated`), and the answers alone are cut to the same
+answer tokens; a row whose first answer lies wholly outside the window has no numbers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..errors import ModelError
+from .templates import TemplateMismatch, Turn, turns
+
+if TYPE_CHECKING:  # heavy
+    from transformers import PreTrainedTokenizerBase
+
+Tokenisation = Literal["exact", "official"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One row as tokens.
+
+    Attributes:
+        status: ok, truncated, or why there are no numbers.
+        ids: the whole conversation, cut at the window.
+        answers: token range of each answer in `ids`; answers cut away are left out.
+        alone: for each of `answers`, the ids of header and answer, and where the answer begins.
+        answer_tokens, instruction_tokens: counted before the cut.
+    """
+
+    status: str
+    ids: list[int] = field(default_factory=list)
+    answers: list[tuple[int, int]] = field(default_factory=list)
+    alone: list[tuple[list[int], int]] = field(default_factory=list)
+    answer_tokens: int | None = None
+    instruction_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Tokenises rows for one model.
+
+    Attributes:
+        tokenizer: a Hugging Face tokenizer.
+        template: see `stages.templates`.
+        tokenisation: exact or official.
+        window: tokens of the longest sequence.
+    """
+
+    tokenizer: "PreTrainedTokenizerBase"
+    template: str
+    tokenisation: Tokenisation
+    window: int
+
+    def __post_init__(self) -> None:
+        if self.tokenisation == "exact" and not self.tokenizer.is_fast:
+            raise ModelError(
+                f"{type(self.tokenizer).__name__} gives no character offsets, which tokenisation "
+                f"'exact' needs; use a fast tokenizer, or tokenisation 'official'"
+            )
+
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
+        """Return each row's tokens; a row that cannot be cut into turns has a status instead."""
+        cut = [self._turns(row) for row in rows]
+        good = [row for row in cut if not isinstance(row, Encoded)]
+        done = iter(self._exact(good) if self.tokenisation == "exact" else self._official(good))
+        return [row if isinstance(row, Encoded) else next(done) for row in cut]
+
+    @cached_property
+    def prefix(self) -> list[int]:
+        """Ids that the tokenizer puts before a text by itself (BOS); none for a chat template."""
+        if self.template == "chat":
+            return []  # the template has written them
+        bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
+        full = self.tokenizer("a")["input_ids"]
+        for start in range(len(full) - len(bare) + 1):
+            if full[start : start + len(bare)] == bare:
+                return list(full[:start])
+        return []
+
+    def _turns(self, row: Mapping[str, Any]) -> list[Turn] | Encoded:
+        try:
+            return turns(row, self.template, self.tokenizer)
+        except TemplateMismatch:
+            return Encoded("template_mismatch")
+
+    def _exact(self, rows: list[list[Turn]]) -> list[Encoded]:
+        if not rows:
+            return []
+        texts = ["".join(turn.context + turn.answer for turn in row) for row in rows]
+        batch = self.tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+        prefix = self.prefix
+        headers = list(dict.fromkeys(turn.header for row in rows for turn in row))
+        header_ids = {
+            header: prefix + ids
+            for header, ids in zip(headers, self._batch_ids(headers), strict=True)
+        }
+        return [
+            self._encode_exact(row, prefix + ids, np.array(offsets).reshape(-1, 2), header_ids)
+            for row, ids, offsets in zip(
+                rows, batch["input_ids"], batch["offset_mapping"], strict=True
+            )
+        ]
+
+    def _encode_exact(
+        self, row: list[Turn], ids: list[int], offsets: np.ndarray, headers: dict[str, list[int]]
+    ) -> Encoded:
+        n_prefix = len(ids) - len(offsets)
+        spans, place = [], 0
+        for turn in row:
+            start = place + len(turn.context)
+            place = start + len(turn.answer)
+            # offsets rise, so the tokens that touch [start, place) are a range
+            first = int(np.searchsorted(offsets[:, 1], start, "right"))
+            last = int(np.searchsorted(offsets[:, 0], place, "left"))
+            spans.append((n_prefix + first, n_prefix + last))
+        alone = [
+            (headers[turn.header] + ids[first:last], len(headers[turn.header]))
+            for turn, (first, last) in zip(row, spans, strict=True)
+        ]
+        return self._cut(ids, spans, alone)
+
+    def _official(self, rows: list[list[Turn]]) -> list[Encoded]:
+        cuts = [self._official_texts(row) for row in rows]
+        every = list(dict.fromkeys(text for cut in cuts for answer in cut for text in answer))
+        texts = dict(zip(every, self._batch_ids(every), strict=True))  # each by itself, in one call
+        prefix = self.prefix
+        encoded = []
+        for cut in cuts:
+            spans = [
+                (len(prefix) + len(texts[before]), len(prefix) + len(texts[through]))
+                for before, through, _, _ in cut
+            ]
+            alone = [
+                (prefix + texts[bare], len(prefix) + len(texts[header]))
+                for _, _, header, bare in cut
+            ]
+            encoded.append(self._cut(prefix + texts[cut[-1][1]], spans, alone))
+        return encoded
+
+    def _official_texts(self, row: list[Turn]) -> list[tuple[str, str, str, str]]:
+        """For each answer: the text before it, the text through it, its header, the two alone."""
+        text, cut = "", []
+        for turn in row:
+            before = text + turn.context
+            text = before + turn.answer
+            cut.append((before, text, turn.header, turn.header + turn.answer))
+        return cut
+
+    def _batch_ids(self, texts: list[str]) -> list[list[int]]:
+        return list(self.tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else []
+
+    def _cut(
+        self, ids: list[int], spans: list[tuple[int, int]], alone: list[tuple[list[int], int]]
+    ) -> Encoded:
+        """Cut everything at the window and name the result."""
+        answer_tokens = sum(last - first for first, last in spans)
+        counts = answer_tokens, len(ids) - answer_tokens
+        kept: list[tuple[int, int]] = []
+        kept_alone: list[tuple[list[int], int]] = []
+        for (first, last), (answer, start) in zip(spans, alone, strict=True):
+            if first >= self.window:
+                break
+            kept.append((first, min(last, self.window)))
+            kept_alone.append((answer[: self._alone_window(first, last, start)], start))
+        if not kept:
+            return Encoded("instruction_too_long", [], [], [], *counts)
+        if any(first >= last for first, last in kept):
+            return Encoded("no_answer_tokens", [], [], [], *counts)
+        whole = len(ids) <= self.window and all(
+            len(short[0]) == len(answer[0])
+            for short, answer in zip(kept_alone, alone, strict=False)
+        )
+        status = "ok" if whole else "truncated"
+        return Encoded(status, ids[: self.window], kept, kept_alone, *counts)
+
+    def _alone_window(self, first: int, last: int, start: int) -> int:
+        """Tokens of header and answer that stay, so that both passes keep the same answer tokens.
+
+        The published codes leave room for one token more where there is neither header nor BOS:
+        the first token of such an answer is not scored.
+        """
+        if self.tokenisation == "official":
+            return self.window - first + max(start, 1)
+        return start + min(last, self.window) - first
