@@ -1,0 +1,172 @@
+"""The command line: `tamis plan`, `tamis score`, `tamis select`.
+
+Exit codes: 0 done, 1 stopped and resumable, 2 the user's mistake, 130 interrupted.
+"""
+
+import logging
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console, RenderableType
+
+from .. import __version__
+from ..errors import TamisError
+from .config import Config
+from .load import load
+from .logs import Reporter
+from .overrides import Overrides
+
+app = typer.Typer(
+    help="Choose what to fine-tune on: score a pool, pick a budget, export a curated dataset.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigFile = Annotated[
+    str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of one that comes along.")
+]
+Data = Annotated[
+    list[str] | None, typer.Option(help="File, folder, glob or hub id, in place of `data`.")
+]
+Model = Annotated[str | None, typer.Option(help="Folder or hub id, for every signal with a model.")]
+BudgetText = Annotated[str | None, typer.Option(help="5%, 0.05 or 1000 (rows).")]
+Out = Annotated[str | None, typer.Option(help="Folder of the runs.")]
+StoreFolder = Annotated[str | None, typer.Option(help="Folder of the computed columns.")]
+EngineKind = Annotated[str | None, typer.Option(help="ray or local.")]
+Dtype = Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override any value.")
+]
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="Run code that the config names (`use: ./mine.py`).")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Remove a run of the same name instead of numbering.")
+]
+
+
+@app.command()
+def select(
+    config: ConfigFile,
+    data: Data = None,
+    model: Model = None,
+    budget: BudgetText = None,
+    out: Out = None,
+    store: StoreFolder = None,
+    engine: EngineKind = None,
+    dtype: Dtype = None,
+    sets: Sets = None,
+    overwrite: Overwrite = False,
+    allow_code: AllowCode = False,
+) -> None:
+    """Score, select and export a curated dataset."""
+    said = Overrides(data or (), model, budget, out, store, engine, dtype, sets or ())
+    loaded = load(config, said, allow_code)
+    from . import run
+    from .summary import summarise
+
+    result = run.select(loaded, Reporter(), overwrite)
+    _show(summarise(result.folder.path, result.manifest, result.was_done))
+
+
+@app.command()
+def score(
+    config: ConfigFile,
+    data: Data = None,
+    model: Model = None,
+    out: Out = None,
+    store: StoreFolder = None,
+    engine: EngineKind = None,
+    dtype: Dtype = None,
+    sets: Sets = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """Compute every score of a config, without selecting."""
+    said = Overrides(data or (), model, None, out, store, engine, dtype, sets or ())
+    loaded = load(config, said, allow_code)
+    from . import run
+    from .summary import summarise_scores
+
+    path, table = run.score(loaded, Reporter())
+    _show(summarise_scores(path, table, list(loaded.scorers)))
+
+
+@app.command()
+def plan(
+    config: ConfigFile,
+    data: Data = None,
+    model: Model = None,
+    budget: BudgetText = None,
+    store: StoreFolder = None,
+    dtype: Dtype = None,
+    sets: Sets = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """Show the steps of a config, their columns, and what is computed already."""
+    said = Overrides(data or (), model, budget, None, store, None, dtype, sets or ())
+    loaded = load(config, said, allow_code)
+    _show(_described(loaded))
+
+
+def _described(config: Config) -> RenderableType:
+    from pathlib import Path
+
+    from .plan import make_plan
+    from .pool import find_pool, peek_pool, pool_key
+    from .run import pin
+    from .store import Store
+    from .summary import describe_plan
+
+    config = pin(config)
+    store = Store(Path(config.store))
+    name = pool_key(config)
+    found = find_pool(store, name)
+    pool = found or peek_pool(config, name)
+    return describe_plan(make_plan(config, pool), pool, store, is_read=found is not None)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tamis {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _show(what: RenderableType) -> None:
+    Console(highlight=False, markup=False).print(what)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one clear message and no traceback."""
+    warnings = logging.StreamHandler()
+    warnings.setLevel(logging.WARNING)  # the rest is for the log file of the run
+    logging.getLogger().addHandler(warnings)
+    try:
+        app()
+    except TamisError as error:
+        _end(f"error: {error}", error.exit_code)
+    except OSError as error:  # a full disk, a folder that cannot be written
+        _end(f"stopped: {error}; {KEPT}", 1)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _end(f"interrupted; {KEPT}", INTERRUPTED)
+        raise
+
+
+INTERRUPTED = 130
+KEPT = "what is computed is kept, start again to go on"
+
+
+def _end(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"{message}\n")
+    sys.exit(code)

@@ -1,0 +1,108 @@
+"""Runs the steps of a plan: for each, just the parts and columns that are not in the store yet."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from ..stages.base import Stage
+from ..stages.score import Score
+from .executor import Engine
+from .logs import Reporter
+from .plan import Plan, Step
+from .pool import Pool
+from .store import Address, Part, Store
+from .task import Task
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a step did in this run.
+
+    Attributes:
+        name, key: of the step.
+        columns: that were wanted.
+        parts: of the pool.
+        computed: parts that were not there.
+        rows: in those parts.
+        seconds: from first to last.
+        spent: figures of the stage, added up: tokens, padded, splits.
+    """
+
+    name: str
+    key: str
+    columns: tuple[str, ...]
+    parts: int
+    computed: int
+    rows: int
+    seconds: float
+    spent: Mapping[str, float] = field(default_factory=dict)
+
+
+def compute(
+    plan: Plan, pool: Pool, store: Store, engine: Engine, reporter: Reporter
+) -> list[StepReport]:
+    """Make every planned column of every part exist.
+
+    Raises:
+        TamisError: a step cannot go on; what is finished stays.
+    """
+    return [_run_step(step, pool, store, engine, reporter) for step in plan.steps]
+
+
+def _run_step(
+    step: Step, pool: Pool, store: Store, engine: Engine, reporter: Reporter
+) -> StepReport:
+    began = time.monotonic()
+    missing = store.missing(step.folder, step.wanted, pool.parts)
+    tasks = [Task(part, names, step.reads, step.folder) for part, names in missing.items()]
+    n_rows = sum(part.n_rows for part in missing)
+    spent: dict[str, float] = {}
+    if tasks:
+        store.describe(step.folder, step.text)
+        stage = _fitted(step, pool.parts, store)
+        with reporter.step(step.name, n_rows) as counter:
+            for receipt in engine.run(stage, tasks):
+                counter.add(receipt.part.n_rows, receipt.spent.get("tokens", 0))
+                for name, value in receipt.spent.items():
+                    spent[name] = spent.get(name, 0) + value
+        _say_spent(step.name, spent, reporter)
+    seconds = round(time.monotonic() - began, 3)
+    report = StepReport(
+        step.name, step.key, step.wanted, len(pool.parts), len(tasks), n_rows, seconds, spent
+    )
+    log.info(
+        "%s: %d of %d parts computed in %.1f s", step.name, len(tasks), len(pool.parts), seconds
+    )
+    return report
+
+
+def _say_spent(name: str, spent: Mapping[str, float], reporter: Reporter) -> None:
+    if padded := spent.get("padded"):
+        share = 1 - spent["tokens"] / padded
+        reporter.say(f"{name}: {spent['tokens']:,.0f} tokens, {share:.1%} padding")
+    if splits := spent.get("splits"):
+        reporter.say(f"{name}: out of memory, {splits:.0f} batches were halved")
+
+
+def _fitted(step: Step, parts: Sequence[Part], store: Store) -> Stage:
+    """The stage of a step, with what its scorer must know of the whole pool."""
+    if not isinstance(step.stage, Score) or not step.stage.scorer.fits_pool:
+        return step.stage
+    return step.stage.fitted_with(step.stage.scorer.fit(_Tables(store, parts, step.reads)))
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """The columns of a whole pool, part by part; can be read more than once."""
+
+    store: Store
+    parts: Sequence[Part]
+    columns: Mapping[str, Address]
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return self.store.read_pool(self.parts, self.columns)

@@ -1,0 +1,168 @@
+"""The YAML file as types. Unknown keys are errors; each `use:` block becomes its object at once."""
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    WrapSerializer,
+    field_validator,
+    model_validator,
+)
+
+from ..errors import UsageError
+from ..scorers.base import Params, Scorer
+from ..stages.base import Stage
+from ..stages.ingest import Source
+from ..stages.selectors.base import Selector
+from . import lookup
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+BLOCK_NAME = r"^[a-z][a-z0-9_]*$"
+ROW_COLUMNS = ("row_id", "sample_id", "source")
+
+
+def _builder(section: str) -> BeforeValidator:
+    def build(block: object, info: ValidationInfo) -> object:
+        if isinstance(block, Params):
+            return block
+        if not isinstance(block, dict) or not isinstance(block.get("use"), str):
+            raise ValueError("must be a block with `use:` and the name of a file")
+        allow_code = bool((info.context or {}).get("allow_code"))
+        try:
+            kind = lookup.find(section, block["use"], allow_code)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        fields = {name: value for name, value in block.items() if name != "use"}
+        if fields.get("trust_remote_code") and not allow_code:
+            raise ValueError("trust_remote_code runs code; to allow it, add --allow-code")
+        return kind(**fields)
+
+    return BeforeValidator(build)
+
+
+def _with_use(value: Params, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    return {"use": use_of(value), **value.model_dump(mode="json")}
+
+
+def use_of(value: Params) -> str:
+    """Return the `use:` that names a block's class."""
+    module = type(value).__module__
+    if module.startswith("tamis_user_"):
+        return str(next(m.__file__ for m in lookup.USER_MODULES if m.__name__ == module))
+    return module.rpartition(".")[2]
+
+
+DUMP = WrapSerializer(_with_use)
+Signal = Annotated[Stage, _builder("signals"), DUMP]
+ScorerBlock = Annotated[Scorer, _builder("scorers"), DUMP]
+SelectorBlock = Annotated[Selector, _builder("selector"), DUMP]
+
+
+class BudgetConfig(BaseModel):
+    """How much to keep: one of rows, fraction or answer_tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int | None = Field(default=None, gt=0)
+    fraction: float | None = Field(default=None, gt=0, le=1)
+    """Of the usable rows of the pool."""
+    answer_tokens: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        given = [name for name, value in self if value is not None]
+        if len(given) != 1:
+            raise ValueError(f"give one of rows, fraction, answer_tokens; got {given or 'none'}")
+        return self
+
+    def rows_of(self, n_pool: int) -> int:
+        """Return the budget in rows for a pool of `n_pool` usable rows."""
+        if self.fraction is None:
+            return self.rows or 0
+        return math.floor(round(self.fraction * n_pool, 6))  # 0.07 * 100 is 7.000000000000001
+
+
+class EngineConfig(BaseModel):
+    """Where and how the work runs; changes no result (threads may move last digits)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["ray", "local"] = "ray"
+    workers: int | None = Field(default=None, gt=0)
+    """By default as many as there are cores (Ray), or GPUs where a GPU is asked for."""
+    threads: int = Field(default=1, gt=0)
+    """Per worker."""
+    address: str | None = None
+    """Of a running Ray cluster; by default one is started for the run."""
+    memory: int | None = Field(default=None, gt=0)
+    """Bytes that Ray reserves for a worker."""
+    gpus_per_worker: float | None = Field(default=None, ge=0)
+
+
+class Config(BaseModel):
+    """A whole run: data, signals, scorers, selector, budget, and where it happens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=NAME)
+    seed: int = 0
+    data: list[Source] = Field(min_length=1)
+    strict: bool = False
+    """A row that cannot be read is an error instead of a rejected row."""
+    max_chars: int = Field(default=1_000_000, gt=0)
+    part_rows: int = Field(default=1024, gt=0)
+    """Rows of a part: the unit of work, of resume and of reuse."""
+    signals: dict[Annotated[str, Field(pattern=BLOCK_NAME)], Signal] = {}
+    scorers: dict[Annotated[str, Field(pattern=BLOCK_NAME)], ScorerBlock] = {}
+    selector: list[SelectorBlock] = []
+    budget: BudgetConfig | None = None
+    labels: str | None = None
+    """A column that says what is wrong with a row (`none`: nothing); the summary then shows how
+    much of each fault every scorer keeps, beside a random choice."""
+    engine: EngineConfig = EngineConfig()
+    store: str = "store"
+    """Where computed columns live."""
+    out: str = "runs"
+    """Where runs live."""
+
+    @field_validator("selector", mode="before")
+    @classmethod
+    def _one_or_more(cls, blocks: object) -> object:
+        return [blocks] if isinstance(blocks, dict) else blocks
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> Self:
+        names = [source.name for source in self.data]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two data entries are called {sorted(twice)}")
+        if both := set(self.signals) & set(self.scorers):
+            raise ValueError(f"a signal and a scorer are both called {sorted(both)}")
+        if taken := {"data", "source"} & {*self.signals, *self.scorers}:
+            raise ValueError(f"{sorted(taken)} cannot be the name of a signal or scorer")
+        return self
+
+    @model_validator(mode="after")
+    def _seeded(self) -> Self:
+        """Give the seed of the run to every block that leaves its own open."""
+
+        def seeded(block: Any) -> Any:  # noqa: ANN401 - a signal, scorer or selector
+            if getattr(block, "seed", 0) is None:
+                return block.model_copy(update={"seed": self.seed})
+            return block
+
+        for name in ("signals", "scorers"):
+            blocks = {key: seeded(block) for key, block in getattr(self, name).items()}
+            object.__setattr__(self, name, blocks)
+        object.__setattr__(self, "selector", [seeded(block) for block in self.selector])
+        return self
+
+    def to_yaml(self) -> str:
+        """Return the resolved config as YAML; running it replays the run."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

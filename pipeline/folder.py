@@ -1,0 +1,105 @@
+"""The folder of a run: claimed at its start, finished by its manifest, never overwritten."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import ConfigError
+from .config import Config
+from .store import whole_file
+
+MANIFEST, CONFIG = "manifest.json", "config.yaml"
+CURATED = ".curated.partial"  # becomes `curated` when it is whole
+RESULTS = (MANIFEST, "ledger.parquet", "rejected.parquet", "curated", CURATED)
+NOT_COMPARED = ("engine", "store", "out")  # they change no result
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run lives.
+
+    Attributes:
+        path: `<out>/<name>`, with a number where other runs have the name.
+        is_done: it was finished before, with the same result.
+    """
+
+    path: Path
+    is_done: bool = False
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of a finished run."""
+        found: dict[str, Any] = json.loads((self.path / MANIFEST).read_text("utf-8"))
+        return found
+
+    def finish(self, manifest: Mapping[str, Any]) -> None:
+        """Write the manifest, which makes the run complete."""
+        with whole_file(self.path / MANIFEST) as partial:
+            partial.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+def claim(config: Config, fingerprint: str, overwrite: bool = False) -> RunFolder:
+    """Return the folder of a run: of a finished one with the same result, or one to fill.
+
+    Args:
+        config: its `out` and `name` say where.
+        fingerprint: of the result.
+        overwrite: remove another run that has the name.
+
+    Raises:
+        ConfigError: `overwrite` of something that is not a run.
+    """
+    number = 1
+    while True:
+        suffix = "" if number == 1 else f"-{number}"
+        path = Path(config.out) / f"{config.name}{suffix}"
+        if path.exists():
+            if not overwrite and _is_done(path, fingerprint):
+                return RunFolder(path, is_done=True)
+            if not overwrite and not _is_same(path, config):
+                number += 1
+                continue
+            _clear(path)
+        path.mkdir(parents=True, exist_ok=True)
+        with whole_file(path / CONFIG) as partial:
+            partial.write_text(config.to_yaml(), "utf-8")
+        return RunFolder(path)
+
+
+def _is_done(path: Path, fingerprint: str) -> bool:
+    manifest = path / MANIFEST
+    return manifest.is_file() and json.loads(manifest.read_text("utf-8")).get("fingerprint") == (
+        fingerprint
+    )
+
+
+def _is_same(path: Path, config: Config) -> bool:
+    """Whether an unfinished run of the same config stands there."""
+    if (path / MANIFEST).exists() or not (path / CONFIG).is_file():
+        return False
+    try:
+        before = yaml.safe_load((path / CONFIG).read_text("utf-8"))
+    except yaml.YAMLError:
+        return False
+    now = yaml.safe_load(config.to_yaml())
+    for key in NOT_COMPARED:
+        before.pop(key, None)
+        now.pop(key, None)
+    return bool(before == now)
+
+
+def _clear(path: Path) -> None:
+    """Remove what an unfinished or overwritten run left behind, and nothing else."""
+    if not (path / CONFIG).is_file():
+        raise ConfigError(f"{path} is not the folder of a run, and is not overwritten")
+    for name in RESULTS:
+        entry = path / name
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink(missing_ok=True)

@@ -1,0 +1,121 @@
+"""A YAML file and what was said on the command line to a `Config`, or one clear error."""
+
+import difflib
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ..errors import ConfigError
+from . import lookup
+from .config import Config
+from .overrides import Overrides, blocks
+
+PACKAGED = lookup.ROOT / "configs"
+
+
+def load(path: str, overrides: Overrides | None = None, allow_code: bool = False) -> Config:
+    """Return the config of a file with overrides applied.
+
+    Relative paths of data, models and code in the file are looked for beside the file, then in the
+    current folder; those of the command line in the current folder only.
+
+    Args:
+        path: a YAML file, or the name of a config that comes with Tamis.
+        overrides: from the command line.
+        allow_code: whether files of the user's (`use: ./mine.py`) may be run.
+
+    Raises:
+        ConfigError: no such file, not YAML, or values that are not allowed, each in one line.
+    """
+    file = _find(path)
+    raw = _read(file)
+    _anchor(raw, file.parent)
+    (overrides or Overrides()).apply(raw)
+    try:
+        return Config.model_validate(raw, context={"allow_code": allow_code})
+    except ValidationError as error:
+        raise ConfigError(_explain(file, raw, error, allow_code)) from error
+
+
+def _find(path: str) -> Path:
+    for candidate in (Path(path), PACKAGED / path, PACKAGED / f"{path}.yaml"):
+        if candidate.is_file():
+            return candidate
+    known = ", ".join(sorted(file.stem for file in PACKAGED.glob("*.yaml")))
+    raise ConfigError(f"no config {path!r}; those that come with Tamis: {known}")
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which the second of two equal keys does not win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            problem = f"key {twice[0]!r} is given twice"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.load(file.read_text("utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{file} is not readable YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{file} is not a config: its top level must be keys and values")
+    return raw
+
+
+def _anchor(raw: dict[str, Any], folder: Path) -> None:
+    """Make the relative paths of a config's data, models and code absolute, where they exist."""
+    sources = raw.get("data")
+    fields = [(block, "path") for block in (sources if isinstance(sources, list) else [])]
+    for block in blocks(raw, "signals", "scorers", "selector"):
+        fields += [(block, "model"), (block, "tokenizer")]
+        if str(block.get("use")).endswith(".py"):
+            fields.append((block, "use"))
+    for block, field in fields:
+        if isinstance(block, dict) and isinstance(block.get(field), str):
+            block[field] = _anchored(block[field], folder)
+
+
+def _anchored(path: str, folder: Path) -> str:
+    for base in (folder, Path()):
+        if (base / path).exists() or any(base.glob(path) if not Path(path).is_absolute() else ()):
+            return str((base / path).absolute())
+    return path
+
+
+def _explain(file: Path, raw: Mapping[str, Any], error: ValidationError, allow_code: bool) -> str:
+    lines = [f"{file} is not valid:"]
+    for problem in error.errors():
+        place = ".".join(str(part) for part in problem["loc"])
+        said = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            said = _unknown_key(raw, problem["loc"], allow_code)
+        elif problem["type"] != "value_error" and not isinstance(problem["input"], dict | list):
+            said += f" (got {problem['input']!r})"
+        lines.append(f"  {place}: {said}" if place else f"  {said}")
+    return "\n".join(lines)
+
+
+def _unknown_key(raw: Mapping[str, Any], place: tuple[int | str, ...], allow_code: bool) -> str:
+    """What is allowed where an unknown key stands."""
+    at: Any = raw
+    for part in place[:-1]:
+        if isinstance(at, list) or part in at:
+            at = at[part]  # type: ignore[index] # a list's places are whole numbers
+    model: type[BaseModel] | None = Config
+    if str(place[0]) in lookup.FOLDERS and isinstance(at, dict) and "use" in at:
+        model = lookup.find(str(place[0]), at["use"], allow_code)
+    elif len(place) > 1:
+        annotation = Config.model_fields[str(place[0])].annotation
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+    allowed = sorted(model.model_fields) if model else []
+    near = difflib.get_close_matches(str(place[-1]), allowed, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown key; {hint}known are {', '.join(allowed)}"

@@ -1,0 +1,99 @@
+"""What a run records about itself, once it is finished."""
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .. import __version__
+from .compute import StepReport
+from .config import Config, use_of
+from .fingerprint import canonical, key
+from .lookup import version_of
+from .plan import Plan
+from .pool import Pool
+
+RESULT_VERSION = 1  # raised when the same columns give another ledger or curated folder
+LIBRARIES = ("torch", "transformers", "tokenizers", "pyarrow", "numpy", "datasets", "ray", "triton")
+
+
+def result_fingerprint(config: Config, pool: Pool, plan: Plan) -> str:
+    """Return the name of a run's result: all that decides it, and nothing of where it is made."""
+    selectors = [
+        {"use": use_of(s), "version": version_of(type(s)), "fields": s.identity()}
+        for s in config.selector
+    ]
+    made = {
+        "result": RESULT_VERSION,
+        "pool": pool.key,
+        "steps": {step.name: step.key for step in plan.steps},
+        "selector": selectors,
+        "budget": config.budget.model_dump() if config.budget else None,
+        "labels": config.labels,
+        "name": config.name,
+    }
+    return key(canonical(made))
+
+
+def make_manifest(
+    config: Config, pool: Pool, plan: Plan, reports: Sequence[StepReport], began: datetime
+) -> dict[str, Any]:
+    """Return the manifest, but for what the caller adds about the selection and the files."""
+    now = datetime.now(UTC)
+    texts = {step.name: yaml.safe_load(step.text) for step in plan.steps}
+    return {
+        "tamis": __version__,
+        "fingerprint": result_fingerprint(config, pool, plan),
+        "began": began.isoformat(timespec="seconds"),
+        "ended": now.isoformat(timespec="seconds"),
+        "seconds": round((now - began).total_seconds(), 1),
+        "config": config.model_dump(mode="json"),
+        "pool": {
+            "key": pool.key,
+            "parts": len(pool.parts),
+            "rows_in": pool.n_input,
+            "rows_usable": pool.n_rows,
+            "rejected": pool.rejected,
+        },
+        "steps": [asdict(report) | {"made_by": texts[report.name]} for report in reports],
+        "environment": {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            **{name: found for name in LIBRARIES if (found := _version(name))},
+        },
+    }
+
+
+def describe_files(folder: Path, names: Sequence[str]) -> Mapping[str, Any]:
+    """Return size and SHA-256 of files, and of the files in folders, by relative path."""
+    files = [
+        file
+        for name in names
+        for file in (sorted((folder / name).rglob("*")) or [folder / name])
+        if file.is_file()
+    ]
+    return {
+        str(file.relative_to(folder)): {
+            "bytes": file.stat().st_size,
+            "sha256": _sha256(file),
+        }
+        for file in files
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

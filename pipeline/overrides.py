@@ -1,0 +1,166 @@
+"""What the command line says on top of a config, put into its keys before it is checked."""
+
+import glob
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import ConfigError
+from . import lookup
+
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Values that take the place of a config's; None or empty leaves it as it is.
+
+    Attributes:
+        data: paths or hub ids in place of `data`; one string may hold several, as in a shell.
+        model: for every signal that has a model.
+        budget: rows (`1000`), fraction (`0.05`) or percent (`5%`).
+        out, store, engine, dtype: as the keys of the config.
+        sets: `key.path=value`, applied last; the value is YAML.
+    """
+
+    data: Sequence[str] = ()
+    model: str | None = None
+    budget: str | None = None
+    out: str | None = None
+    store: str | None = None
+    engine: str | None = None
+    dtype: str | None = None
+    sets: Sequence[str] = ()
+
+    def apply(self, raw: dict[str, Any]) -> None:
+        """Put the values into a config as it was read.
+
+        Raises:
+            ConfigError: a value that cannot be put anywhere.
+        """
+        if self.data:
+            raw["data"] = _sources(self.data)
+        if self.model is not None:
+            for block in _signals_with(raw, "model", self.model):
+                block["model"] = _absolute(self.model)
+                block.pop("revision", None)
+        if self.dtype is not None:
+            for block in _signals_with(raw, "dtype", self.dtype):
+                block["dtype"] = self.dtype
+        if self.budget is not None:
+            raw["budget"] = parse_budget(self.budget)
+        keys = {"out": self.out, "store": self.store, "engine.kind": self.engine}
+        for key, value in keys.items():
+            if value is not None:
+                _set(raw, key, value)
+        for text in self.sets:
+            _set(raw, *_parse_set(text))
+
+
+def blocks(raw: Mapping[str, Any], *sections: str) -> list[dict[str, Any]]:
+    """Return the `use:` blocks of some sections of a config as it was read."""
+    found: list[Any] = []
+    for section in sections:
+        inside = raw.get(section)
+        if isinstance(inside, dict) and "use" not in inside:
+            found += inside.values()
+        else:
+            found += inside if isinstance(inside, list) else [inside]
+    return [block for block in found if isinstance(block, dict)]
+
+
+def parse_budget(text: str) -> dict[str, float | int]:
+    """Return the budget that a text names: `5%` and `0.05` are shares of the pool, `1000` rows.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    spelled = text.strip()
+    try:
+        if spelled.endswith("%"):
+            return {"fraction": float(spelled[:-1]) / 100}
+        if re.fullmatch(r"[0-9_]+", spelled):
+            return {"rows": int(spelled)}
+        return {"fraction": float(spelled)}
+    except ValueError as error:
+        raise ConfigError(f"budget {text!r} is none; write 5%, 0.05 or 1000 (rows)") from error
+
+
+def exists(path: str) -> bool:
+    """Return whether a path is a file, a folder, or a glob."""
+    return Path(path).expanduser().exists() or glob.has_magic(path)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute()) if exists(path) else path
+
+
+def _sources(texts: Sequence[str]) -> list[dict[str, str]]:
+    paths = [path for text in texts for path in ([text] if exists(text) else shlex.split(text))]
+    if not paths:
+        raise ConfigError("data: no path given")
+    found: dict[str, str] = {}
+    for path in paths:
+        stem = NOT_IN_NAMES.sub("-", Path(path).name.split(".")[0]).strip("-") or "data"
+        name, number = stem, 1
+        while name in found:
+            number += 1
+            name = f"{stem}-{number}"
+        found[name] = _absolute(path)
+    return [{"name": name, "path": path} for name, path in found.items()]
+
+
+def _signals_with(raw: Mapping[str, Any], field: str, value: str) -> list[dict[str, Any]]:
+    """Signal blocks whose class has a field; those with an unknown `use:` are reported later."""
+    found = []
+    for block in blocks(raw, "signals"):
+        try:
+            has = field in lookup.find("signals", str(block.get("use"))).model_fields
+        except ConfigError:
+            has = field in block
+        if has:
+            found.append(block)
+    if not found:
+        raise ConfigError(f"{field} {value!r} is given, but no signal of the config has one")
+    return found
+
+
+def _parse_set(text: str) -> tuple[str, object]:
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise ConfigError(f"--set {text!r} must be key.path=value")
+    try:
+        return path, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {text!r}: the value is not YAML") from error
+
+
+def _set(raw: dict[str, Any], path: str, value: object) -> None:
+    """Put a value where a dotted path points, making keys that are not there yet."""
+    at: Any = raw
+    *parents, last = path.split(".")
+    for part in parents:
+        if isinstance(at, list):
+            at = at[_place(at, part, path)]
+        elif isinstance(at.get(part), dict | list):
+            at = at[part]
+        elif at.get(part) is None:
+            at[part] = {}
+            at = at[part]
+        else:
+            raise ConfigError(f"--set {path}: {part} holds the value {at[part]!r}, not keys")
+    if isinstance(at, list):
+        at[_place(at, last, path)] = value
+    else:
+        at[last] = value
+
+
+def _place(items: list[Any], part: str, path: str) -> int:
+    if not part.isdigit() or int(part) >= len(items):
+        raise ConfigError(f"--set {path}: {part!r} is not a place in a list of {len(items)}")
+    return int(part)

@@ -1,0 +1,206 @@
+"""Which steps, in which order, with which columns; checked before anything runs.
+
+Only what the scorers and the selector need, directly or not, is computed. Every column has one
+maker: the rows, a signal or a scorer; its type must be what the reader says.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from ..errors import PlanError
+from ..scorers.base import Params, Scorer
+from ..stages.base import ROWS, Stage
+from ..stages.score import Score
+from . import lookup
+from .config import Config, use_of
+from .fingerprint import canonical, key
+from .pool import Pool
+from .store import Address
+
+TOKENS = "answer_tokens"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage over all parts.
+
+    Attributes:
+        name: in the config.
+        stage: what runs; a scorer is wrapped in `Score`.
+        wanted: its columns to compute, without its name.
+        reads: where its inputs live, by full name.
+        text: what was hashed.
+        folder: `<use>-<key>`, where its columns live.
+    """
+
+    name: str
+    stage: Stage
+    wanted: tuple[str, ...]
+    reads: Mapping[str, Address]
+    text: str
+    folder: str
+
+    @property
+    def key(self) -> str:
+        """The name of its results."""
+        return self.folder.rpartition("-")[2]
+
+    @property
+    def is_scorer(self) -> bool:
+        """Whether it runs a scorer."""
+        return isinstance(self.stage, Score)
+
+    @property
+    def use(self) -> str:
+        """The file of its class."""
+        return self.folder.rpartition("-")[0]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a run.
+
+    Attributes:
+        steps: in order; a step reads only from those before it.
+        columns: where every planned column lives, by full name.
+        cost: the column that counts a budget in answer tokens, or None.
+    """
+
+    steps: tuple[Step, ...]
+    columns: Mapping[str, Address]
+    cost: str | None
+
+
+def make_plan(config: Config, pool: Pool) -> Plan:
+    """Return the plan of a config over a pool.
+
+    Raises:
+        PlanError: a column nobody makes or of another type, a circle, a setting that does not fit.
+    """
+    planner = _Planner(config, pool)
+    cost = _cost_column(config)
+    for place, selector in enumerate(config.selector):
+        planner.need(f"selector.{place}", selector.reads)
+    if cost:
+        planner.need("budget", pa.schema([(cost, pa.int32())]))
+    if config.labels:
+        planner.need("labels", pa.schema([(config.labels, pa.null())]))
+    for name, scorer in config.scorers.items():
+        planner.check_settings(f"scorers.{name}", scorer)
+        planner.need(f"scorers.{name}", _full_names(name, planner.stages[name].adds))
+    return planner.plan(cost)
+
+
+def _full_names(name: str, schema: pa.Schema) -> pa.Schema:
+    return pa.schema([(f"{name}.{field.name}", field.type) for field in schema])
+
+
+def _cost_column(config: Config) -> str | None:
+    if config.budget is None or config.budget.answer_tokens is None:
+        return None
+    for name, signal in config.signals.items():
+        if TOKENS in signal.adds.names:
+            return f"{name}.{TOKENS}"
+    raise PlanError(
+        "budget.answer_tokens needs a signal that counts them: forward, or length with a tokenizer"
+    )
+
+
+class _Planner:
+    """Collects wanted columns, then orders and names the steps that make them."""
+
+    def __init__(self, config: Config, pool: Pool) -> None:
+        self.config, self.pool = config, pool
+        self.wanted: dict[str, dict[str, None]] = {}  # step -> columns, in order
+        self.stages: dict[str, Stage] = dict(config.signals)
+        self.stages |= {name: Score(scorer=scorer) for name, scorer in config.scorers.items()}
+
+    def need(self, reader: str, schema: pa.Schema) -> None:
+        """Want columns for a reader, and what their makers read in turn."""
+        for field in schema:
+            maker, _, column = field.name.partition(".")
+            if maker not in self.stages:
+                self._check_row_column(reader, field)
+                continue
+            self._check_made(reader, field)
+            first = maker not in self.wanted
+            self.wanted.setdefault(maker, {})[column] = None
+            if first:
+                self.need(maker, self.stages[maker].reads)
+
+    def check_settings(self, reader: str, scorer: Scorer) -> None:
+        """Check what a scorer requires of its signal."""
+        name = getattr(scorer, "signal", "")
+        for setting, value in scorer.requires.items():
+            has = getattr(self.config.signals.get(name), setting, value)
+            if has != value:
+                raise PlanError(
+                    f"{reader} needs {setting}: {value} in signals.{name}, where it is {has}"
+                )
+
+    def plan(self, cost: str | None) -> Plan:
+        """Return the steps, each after those that it reads from."""
+        columns: dict[str, Address] = {}
+        steps: list[Step] = []
+        waiting = [name for name in self.stages if name in self.wanted]
+        while waiting:
+            ready = [name for name in waiting if not self._makers(name) & set(waiting)]
+            if not ready:
+                raise PlanError(f"these read each other in a circle: {', '.join(waiting)}")
+            waiting.remove(ready[0])
+            steps.append(self._step(ready[0], columns))
+        return Plan(tuple(steps), columns, cost)
+
+    def _check_made(self, reader: str, field: pa.Field) -> None:
+        maker, _, column = field.name.partition(".")
+        adds = self.stages[maker].adds
+        if column not in adds.names:
+            shown = ", ".join(adds.names[:8]) + (", …" if len(adds) > 8 else "")
+            made = f"{maker} makes no such column, but {shown}"
+            raise PlanError(f"{reader} reads {field.name}; {made}")
+        made = adds.field(column).type
+        if field.type not in (made, pa.null()):
+            raise PlanError(f"{reader} reads {field.name} as {field.type}, but it is {made}")
+
+    def _check_row_column(self, reader: str, field: pa.Field) -> None:
+        if field.name in ROWS.names or field.name in self.pool.columns:
+            if field.name.startswith("data.") and field.type != pa.null():
+                raise PlanError(f"{reader} reads {field.name}; read it by the `column` scorer")
+            return
+        others = sorted(self.pool.columns)
+        blocks = sorted({*self.config.signals, *self.config.scorers})
+        raise PlanError(
+            f"{reader} reads {field.name}, which nobody makes; there are the blocks "
+            f"{', '.join(blocks) or '(none)'} and the input columns {', '.join(others) or '(none)'}"
+        )
+
+    def _makers(self, name: str) -> set[str]:
+        return {column.partition(".")[0] for column in self.stages[name].reads.names}
+
+    def _step(self, name: str, columns: dict[str, Address]) -> Step:
+        """Name a step by all that makes its result, and note where its columns will live."""
+        stage, wanted = self.stages[name], tuple(self.wanted[name])
+        reads = {c: columns.get(c, Address("", c)) for c in stage.reads.names}
+        params: Params = stage.scorer if isinstance(stage, Score) else stage
+        made: dict[str, Any] = {
+            "class": type(params).__name__,
+            "version": lookup.version_of(type(params)),
+            "fields": stage.identity(),
+            "inputs": {c: address.folder for c, address in reads.items() if address.folder},
+        }
+        if stage.depends_on_hardware:
+            made["threads"] = self.config.engine.threads
+        if isinstance(params, Scorer) and params.fits_pool:
+            made["pool"] = [part.hash for part in self.pool.parts]
+        text = canonical(made)
+        folder = f"{_short(use_of(params))}-{key(text)}"
+        columns |= {f"{name}.{column}": Address(folder, column) for column in wanted}
+        return Step(name, stage, wanted, reads, text, folder)
+
+
+def _short(use: str) -> str:
+    """The name of a file without its folder, for the user's own."""
+    return use.rpartition("/")[2].removesuffix(".py")

@@ -1,0 +1,243 @@
+"""The pool of a run: its parts, read once from the inputs, kept under a hash of their content."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from ..errors import DataError
+from ..stages.hub import resolve_dataset
+from ..stages.ingest import (
+    REJECTED,
+    RawPart,
+    Source,
+    ingest,
+    part_hash,
+    rejected_table,
+    rows_table,
+)
+from ..stages.readers import find_files, is_dataset_folder
+from .config import Config
+from .fingerprint import canonical, key
+from .store import Part, Store, whole_file
+
+log = logging.getLogger(__name__)
+
+VERSION = 1  # raised when the same input gives other rows
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What was read.
+
+    Attributes:
+        key: names the pool: a hash of the content of its inputs and how they were read.
+        parts: in order.
+        n_input: records, rejected ones included.
+        rejected: how many for each kind of reason.
+        columns: other input columns (`data.…`) and whether they are bool, int64, double or string.
+        extras: fields that some message or row has: tools, name, tool_calls, tool_call_id.
+    """
+
+    key: str
+    parts: tuple[Part, ...]
+    n_input: int
+    rejected: dict[str, int]
+    columns: dict[str, str]
+    extras: tuple[str, ...] = ()
+
+    @property
+    def n_rows(self) -> int:
+        """Usable rows."""
+        return sum(part.n_rows for part in self.parts)
+
+    @property
+    def n_rejected(self) -> int:
+        """Records that are not rows."""
+        return sum(self.rejected.values())
+
+
+def pin_sources(config: Config) -> Config:
+    """Return the config with the exact commit of every dataset that comes from the hub.
+
+    Raises:
+        DataError: a path that is neither there nor on the hub.
+    """
+    pinned = []
+    for source in config.data:
+        local = Path(source.path).exists() or any(c in source.path for c in "*?[")
+        if not local:
+            if Path(source.path).is_absolute() or source.path.startswith("."):
+                raise DataError(f"data.{source.name}: no file or folder {source.path!r}")
+            commit = resolve_dataset(source.path, source.revision)
+            source = source.model_copy(update={"revision": commit})
+        pinned.append(source)
+    return config.model_copy(update={"data": pinned})
+
+
+def input_files(source: Source) -> list[Path]:
+    """Return the files of a local source; none for a dataset of the hub."""
+    if source.revision is not None:
+        return []
+    path = Path(source.path)
+    if is_dataset_folder(path):
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return find_files(path)
+
+
+def pool_key(config: Config) -> str:
+    """Return the name of the pool that a config reads; reads every input file once."""
+    sources = []
+    for source in config.data:
+        fields = source.model_dump(mode="json", exclude={"path", "revision"})
+        sources.append(fields | {"content": source.revision or _content(input_files(source))})
+    facts = {"version": VERSION, "part_rows": config.part_rows, "max_chars": config.max_chars}
+    return key(canonical({"pool": facts, "sources": sources}))
+
+
+def find_pool(store: Store, name: str) -> Pool | None:
+    """Return a pool that was read before, if all its rows are still there."""
+    path = _folder(store, name) / "pool.json"
+    if not path.is_file():
+        return None
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+        facts["parts"] = tuple(Part(**part) for part in facts["parts"])
+        pool = Pool(**facts | {"extras": tuple(facts["extras"])})
+    except (ValueError, TypeError, KeyError) as error:
+        log.warning("%s is damaged (%s): the input is read again", path, error)
+        return None
+    whole = (_folder(store, name) / "rejected.parquet").is_file()
+    return pool if whole and all(store.has_rows(part.hash) for part in pool.parts) else None
+
+
+def read_pool(config: Config, store: Store, name: str, progress: Callable[[int], None]) -> Pool:
+    """Read the inputs of a config into the store.
+
+    Args:
+        config: with pinned sources.
+        store: where the parts go.
+        name: the pool's key.
+        progress: called with the number of records read so far.
+
+    Raises:
+        DataError: an input cannot be read, no row is usable, or one is rejected with `strict`.
+    """
+    sources = [(source, source.revision or "") for source in config.data]
+    raw_parts = ingest(sources, part_rows=config.part_rows, max_chars=config.max_chars)
+    parts: list[Part] = []
+    columns: dict[str, str] = {}
+    extras: set[str] = set()
+    reasons: Counter[str] = Counter()
+    n_input = 0
+    path = _folder(store, name) / "rejected.parquet"
+    with whole_file(path) as partial, pq.ParquetWriter(partial, REJECTED) as writer:
+        for raw in raw_parts:
+            if config.strict and raw.rejected:
+                raise _strict(config, raw.rejected[0])
+            writer.write_table(rejected_table(raw))
+            reasons.update(row["reason"].partition(":")[0] for row in raw.rejected)
+            n_input = raw.first + raw.n
+            if raw.rows:
+                rows = rows_table(raw)
+                part = Part(part_hash(raw), raw.first, len(rows))
+                if not store.has_rows(part.hash):
+                    store.write_rows(part.hash, rows)
+                parts.append(part)
+                _note_columns(rows, columns)
+                extras |= _extras(raw)
+            progress(n_input)
+    why = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+    pool = Pool(name, tuple(parts), n_input, why, columns, tuple(sorted(extras)))
+    if not parts:
+        raise DataError(f"no usable row in {n_input} of the input; {_why(pool.rejected)}")
+    store.write_json(_folder(store, name) / "pool.json", asdict(pool))
+    return pool
+
+
+def check_strict(config: Config, store: Store, pool: Pool) -> None:
+    """Raise if `strict` is on and a pool that was read before has rejected rows.
+
+    Raises:
+        DataError: the first of them.
+    """
+    if config.strict and pool.n_rejected:
+        rejected = pq.read_table(_folder(store, pool.key) / "rejected.parquet")
+        raise _strict(config, rejected.slice(0, 1).to_pylist()[0])
+
+
+def peek_pool(config: Config, name: str) -> Pool:
+    """Return a pool that is not read yet: no parts, and the columns of its first one."""
+    sources = [(source, source.revision or "") for source in config.data]
+    columns: dict[str, str] = {}
+    for raw in ingest(sources, part_rows=config.part_rows, max_chars=config.max_chars):
+        if raw.rows:
+            _note_columns(rows_table(raw), columns)
+            break
+    return Pool(name, (), 0, {}, columns)
+
+
+def rejected_rows(store: Store, config: Config, pool: Pool) -> pa.Table:
+    """Return what was rejected: row_id, source, file, line, reason and the start of its text."""
+    table = pq.read_table(_folder(store, pool.key) / "rejected.parquet")
+    names = {
+        source.name: [str(file) for file in input_files(source)] or [source.path]
+        for source in config.data
+    }
+    pairs = zip(table["source"].to_pylist(), table["file"].to_pylist(), strict=True)
+    files = [names[source][min(number, len(names[source]) - 1)] for source, number in pairs]
+    place = table.schema.get_field_index("file")
+    return table.set_column(place, "file", pa.array(files, pa.string()))
+
+
+def _folder(store: Store, name: str) -> Path:
+    return store.root / "pools" / name
+
+
+def _note_columns(rows: pa.Table, columns: dict[str, str]) -> None:
+    """Widen the known type of each input column by what one part holds."""
+    for field in rows.schema:
+        if not field.name.startswith("data."):
+            continue
+        before, now = columns.get(field.name, "null"), str(field.type)
+        if "null" in (before, now) or before == now:
+            columns[field.name] = before if now == "null" else now
+        elif {before, now} == {"int64", "double"}:
+            columns[field.name] = "double"
+        else:
+            columns[field.name] = "string"
+
+
+def _extras(raw: RawPart) -> set[str]:
+    found = {name for row in raw.rows for message in row["messages"] for name in message}
+    found |= {"tools" for row in raw.rows if row["tools"] is not None}
+    return found - {"role", "content"}
+
+
+def _content(files: list[Path]) -> list[str]:
+    digests = []
+    for path in files:
+        checksum = xxhash.xxh3_128()
+        with path.open("rb", buffering=0) as stream:
+            while block := stream.read(1 << 22):
+                checksum.update(block)
+        digests.append(f"{path.suffix}:{checksum.hexdigest()}")
+    return digests
+
+
+def _strict(config: Config, rejected: Mapping[str, Any]) -> DataError:
+    files = input_files(next(s for s in config.data if s.name == rejected["source"]))
+    where = files[rejected["file"]] if rejected["file"] < len(files) else rejected["source"]
+    return DataError(f"{where}, line {rejected['line']}: {rejected['reason']} (strict is on)")
+
+
+def _why(reasons: dict[str, int]) -> str:
+    shown = "; ".join(f"{n} x {reason}" for reason, n in list(reasons.items())[:3])
+    return shown or "the input is empty"

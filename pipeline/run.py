@@ -1,0 +1,236 @@
+"""A run from config to curated dataset, top to bottom."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ..errors import ArtifactError
+from ..stages.export import curated_schema, shape_rows, write_curated
+from . import executor, ledger, manifest, selection
+from .card import make_card
+from .compute import StepReport, compute
+from .config import Config
+from .faults import fault_table
+from .fingerprint import key
+from .folder import CURATED, RunFolder, claim
+from .logs import Reporter, logging_to
+from .plan import Plan, make_plan
+from .pool import Pool, check_strict, find_pool, pin_sources, pool_key, read_pool, rejected_rows
+from .store import Address, Store
+
+log = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
+MANY = 1000  # damaged files in one run: something is wrong with the disk
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    Attributes:
+        folder: where it lives.
+        manifest: what it recorded.
+        was_done: it stood there before, and nothing was done.
+    """
+
+    folder: RunFolder
+    manifest: Mapping[str, Any]
+    was_done: bool = False
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A pool with every planned column computed.
+
+    Attributes:
+        pool, plan: of the run.
+        reports: what each step did.
+        table: one line per usable row: ids, source, scores, and what selectors and labels read.
+    """
+
+    pool: Pool
+    plan: Plan
+    reports: list[StepReport]
+    table: pa.Table
+
+
+def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Result:
+    """Score, select and export; go on where an earlier start stopped.
+
+    Raises:
+        TamisError: what stopped it; all that was computed is kept.
+    """
+    began = datetime.now(UTC)
+    config = pin(config)
+    store = Store(Path(config.store))
+    name = pool_key(config)
+    pool = _open_pool(config, store, name, reporter)
+    plan = make_plan(config, pool)
+    selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
+    folder = claim(config, manifest.result_fingerprint(config, pool, plan), overwrite)
+    if folder.is_done:
+        return Result(folder, folder.manifest, was_done=True)
+    with logging_to(folder.path / "log.jsonl"):
+
+        def work() -> tuple[Scored, dict[str, Any]]:
+            scored = score_pool(config, store, name, reporter)
+            return scored, _choose_and_export(config, store, scored, folder)
+
+        scored, found = _undamaged(store, work)
+        record = manifest.make_manifest(config, scored.pool, scored.plan, scored.reports, began)
+        names = ["config.yaml", "ledger.parquet", "rejected.parquet", "curated"]
+        record |= found | {"files": manifest.describe_files(folder.path, names)}
+        folder.finish(record)
+    return Result(folder, record)
+
+
+def score_pool(config: Config, store: Store, name: str, reporter: Reporter) -> Scored:
+    """Compute every column that a pinned config plans.
+
+    Args:
+        config: with everything open settled.
+        store: where the columns live.
+        name: the key of the pool.
+        reporter: shows the progress.
+
+    Raises:
+        TamisError: what stopped it; all that was computed is kept.
+    """
+    pool = _open_pool(config, store, name, reporter)
+    plan = make_plan(config, pool)
+    engine = executor.open_engine(config.engine, store.root)
+    try:
+        reports = compute(plan, pool, store, engine, reporter)
+    finally:
+        engine.close()
+    tables = store.read_pool(pool.parts, _selection_columns(config, plan))
+    table = pa.concat_tables(list(tables), promote_options="permissive").combine_chunks()
+    return Scored(pool, plan, reports, table)
+
+
+def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:
+    """Score without selecting; return where `scores.parquet` lies, and the table in it.
+
+    Raises:
+        TamisError: what stopped it; all that was computed is kept.
+    """
+    config = pin(config)
+    store = Store(Path(config.store))
+    name = pool_key(config)
+    scored = _undamaged(store, lambda: score_pool(config, store, name, reporter))
+    table = scored.table.select(["row_id", "sample_id", "source"])
+    for scorer in config.scorers:
+        table = ledger.with_scorer(table, scored.table, scorer)
+    fingerprint = manifest.result_fingerprint(config, scored.pool, scored.plan)
+    folder = claim(config, fingerprint)
+    pq.write_table(table, folder.path / "scores.parquet", compression="zstd")
+    return folder.path / "scores.parquet", table
+
+
+def _undamaged(store: Store, work: Callable[[], Made]) -> Made:
+    """Do the work; where a stored file turns out damaged, set it aside and start again."""
+    for _ in range(MANY):
+        try:
+            return work()
+        except ArtifactError as error:
+            store.set_aside(error)
+    raise ArtifactError(str(store.root), f"more than {MANY} damaged files")
+
+
+def pin(config: Config) -> Config:
+    """Return the config with all that is open settled: hub branches, `auto` devices and dtypes."""
+    config = pin_sources(config)
+    signals = {name: signal.pinned() for name, signal in config.signals.items()}
+    return config.model_copy(update={"signals": signals})
+
+
+def _open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> Pool:
+    if (pool := find_pool(store, name)) is not None:
+        check_strict(config, store, pool)
+        return pool
+    with reporter.step("read", None) as counter:
+        seen = 0
+
+        def progress(n: int) -> None:
+            nonlocal seen
+            counter.add(n - seen)
+            seen = n
+
+        return read_pool(config, store, name, progress)
+
+
+def _selection_columns(config: Config, plan: Plan) -> dict[str, Address]:
+    names = ["row_id", "sample_id", "source"]
+    names += [f"{name}.{kind}" for name in config.scorers for kind in ("score", "status")]
+    names += [name for selector in config.selector for name in selector.reads.names]
+    names += [name for name in (plan.cost, config.labels) if name]
+    return {name: plan.columns.get(name, Address("", name)) for name in names}
+
+
+def _choose_and_export(
+    config: Config, store: Store, scored: Scored, folder: RunFolder
+) -> dict[str, Any]:
+    """Write ledger, rejected rows and curated dataset; return what the manifest says of them."""
+    budget = selection.budget_of(config.budget, scored.pool.n_rows, scored.plan.cost)
+    decisions = selection.decide(scored.table, config.selector, budget)
+    rejected = rejected_rows(store, config, scored.pool)
+    table = ledger.make_ledger(scored.table, decisions, list(config.scorers), rejected)
+    pq.write_table(table, folder.path / "ledger.parquet", compression="zstd")
+    pq.write_table(rejected, folder.path / "rejected.parquet", compression="zstd")
+    ends = ledger.counts(table)
+    n_kept = int(decisions.kept.sum())
+    _export(config, store, scored, table, folder)
+    card = make_card(config, scored.plan, ends, n_kept)
+    partial = folder.path / CURATED
+    (partial / "README.md").write_text(card, "utf-8")
+    partial.rename(folder.path / "curated")
+    found: dict[str, Any] = {"rows_kept": n_kept, "budget": asdict(budget), "ends": ends}
+    if config.labels:
+        faults = fault_table(
+            scored.table, config.labels, decisions, list(config.scorers), budget, config.seed
+        )
+        found["faults"] = asdict(faults)
+    return found
+
+
+def _export(
+    config: Config, store: Store, scored: Scored, table: pa.Table, folder: RunFolder
+) -> None:
+    kept = table.filter(pc.equal(table["outcome"], selection.KEPT))
+    scores = [f"{name}.score" for name in config.scorers]
+    schema = curated_schema(scores, scored.pool.columns, scored.pool.extras)
+    content = "\n".join(kept["sample_id"].to_pylist())
+    write_curated(
+        folder.path / CURATED,
+        _kept_rows(store, scored.pool, kept, schema),
+        schema,
+        len(kept),
+        key(content),
+    )
+
+
+def _kept_rows(store: Store, pool: Pool, kept: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Rows of the pool that are kept, part by part, in the shape of the export."""
+    ids = kept["row_id"].to_numpy()
+    names = ["row_id", "sample_id", "source", "messages", "tools", *pool.columns]
+    columns = {name: Address("", name) for name in names}
+    at = 0
+    for part, following in zip(pool.parts, [*pool.parts[1:], None], strict=True):
+        end = len(ids) if following is None else int(ids.searchsorted(following.first))
+        if end == at:
+            continue
+        own = kept.slice(at, end - at)
+        rows = store.read(part, columns)
+        rows = rows.filter(pc.is_in(rows["row_id"], own["row_id"].combine_chunks()))
+        for name in ("rank", *(c for c in schema.names if c.endswith(".score"))):
+            rows = rows.append_column(name, own[name])
+        yield shape_rows(rows, schema)
+        at = end

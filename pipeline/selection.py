@@ -1,0 +1,148 @@
+"""The selectors of a run, one after the other, and what each decided about every row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..errors import PlanError
+from ..scorers.base import NUMBERED
+from ..stages.selectors.base import OVER_BUDGET, Budget, Selector
+from .config import BudgetConfig, use_of
+
+KEPT, DROPPED, REJECTED = "kept", "dropped", "rejected"
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What happened to each usable row of a pool; all arrays are (rows,).
+
+    Attributes:
+        step: the scorer without a number for it, or the selector that dropped or kept it.
+        reason: why it was dropped; empty for kept rows.
+        rank: its place in that selector's order, from 1; 0 if it never came to one.
+        margin: its distance to that selector's cut; NaN likewise.
+        kept: True if it is in the selection.
+    """
+
+    step: np.ndarray
+    reason: np.ndarray
+    rank: np.ndarray
+    margin: np.ndarray
+    kept: np.ndarray
+
+
+def budget_of(config: BudgetConfig | None, n_pool: int, cost: str | None) -> Budget:
+    """Return the budget for a pool of `n_pool` usable rows.
+
+    Raises:
+        PlanError: there is none, or it is less than one row.
+    """
+    if config is None:
+        raise PlanError("budget is missing: {rows: n}, {fraction: f} or {answer_tokens: n}")
+    if config.answer_tokens is not None:
+        return Budget(config.answer_tokens, cost)
+    rows = config.rows_of(n_pool)
+    if rows < 1:
+        raise PlanError(f"a budget of {config.fraction} of {n_pool} rows is less than one row")
+    return Budget(rows)
+
+
+def decide(pool: pa.Table, selectors: Sequence[Selector], budget: Budget) -> Decisions:
+    """Run the selectors; each narrows what the one before it kept.
+
+    Args:
+        pool: row_id, sample_id and every column that is read, one row per usable row.
+        selectors: in order.
+        budget: what the last one may keep.
+
+    Raises:
+        PlanError: there is no selector, or nothing is kept.
+    """
+    if not selectors:
+        raise PlanError("selector is missing, for example {use: top_k, by: ifd.score}")
+    n = len(pool)
+    made = Decisions(
+        step=np.full(n, "", dtype=object),
+        reason=np.full(n, "", dtype=object),
+        rank=np.zeros(n, dtype=np.int64),
+        margin=np.full(n, np.nan),
+        kept=np.zeros(n, dtype=bool),
+    )
+    alive = np.arange(n)
+    for place, (name, selector) in enumerate(zip(step_names(selectors), selectors, strict=True)):
+        alive = _with_numbers(pool, selector, alive, made)
+        alive = _narrow(pool, (name, selector), budget, alive, made)
+        if place == len(selectors) - 1:
+            n_fit = budget.fits(pool, alive)
+            made.reason[alive[n_fit:]] = OVER_BUDGET
+            alive = alive[:n_fit]
+    made.kept[alive] = True
+    if not len(alive):
+        raise PlanError(f"nothing is kept: {_funnel(made)}")
+    return made
+
+
+def step_names(selectors: Sequence[Selector]) -> list[str]:
+    """Return a name for each selector: its file's, numbered where it comes again."""
+    uses = [use_of(selector) for selector in selectors]
+    return [
+        use if uses.index(use) == place else f"{use}-{uses[: place + 1].count(use)}"
+        for place, use in enumerate(uses)
+    ]
+
+
+def percentile(scores: np.ndarray) -> np.ndarray:
+    """Return the share of scored rows with a lower score, in [0, 1); NaN where there is none."""
+    scored = np.sort(scores[np.isfinite(scores)])
+    share = np.searchsorted(scored, scores, "left") / max(len(scored), 1)
+    placed: np.ndarray = np.where(np.isfinite(scores), share, np.nan)
+    return placed
+
+
+def _with_numbers(
+    pool: pa.Table, selector: Selector, alive: np.ndarray, made: Decisions
+) -> np.ndarray:
+    """Leave out the rows without a number in a score that the selector reads."""
+    for column in selector.reads.names:
+        scorer, _, kind = column.partition(".")
+        if kind != "score":
+            continue
+        status = pool[f"{scorer}.status"].take(pa.array(alive)).combine_chunks()
+        scored = np.asarray(pc.is_in(status, pa.array(NUMBERED)))
+        without = alive[~scored]
+        made.step[without] = scorer
+        made.reason[without] = np.array(status.filter(pa.array(~scored)).to_pylist(), dtype=object)
+        alive = alive[scored]
+    return alive
+
+
+def _narrow(
+    pool: pa.Table,
+    named: tuple[str, Selector],
+    budget: Budget,
+    alive: np.ndarray,
+    made: Decisions,
+) -> np.ndarray:
+    """Run one selector over the rows that are left; return those it keeps, best first."""
+    name, selector = named
+    choice = selector(pool.take(pa.array(alive)), budget)
+    ordered = alive[choice.order]
+    dropped = choice.order[choice.n_kept :]
+    made.step[alive] = name
+    made.rank[ordered] = np.arange(1, len(ordered) + 1)
+    made.margin[alive] = choice.margin
+    made.reason[alive] = ""
+    made.reason[alive[dropped]] = choice.reason[dropped]
+    kept: np.ndarray = ordered[: choice.n_kept]
+    return kept
+
+
+def _funnel(made: Decisions) -> str:
+    pairs, counts = np.unique(
+        np.array([f"{s}: {r}" for s, r in zip(made.step, made.reason, strict=True)]),
+        return_counts=True,
+    )
+    return "; ".join(f"{n} x {pair}" for pair, n in zip(pairs, counts, strict=True))

@@ -1,0 +1,202 @@
+"""Computed columns on disk, named by what made them; the score-once store.
+
+::
+
+    store/
+      rows/<part hash>.parquet                    canonical rows of a part
+      pools/<key>/pool.json, rejected.parquet     which parts a pool is made of
+      <use>-<key>/<column>/<part hash>.parquet    one column of one part
+      <use>-<key>/step.json                       the text that was hashed into the key
+
+A file gets its name only when it is whole (written aside, synced, renamed), and nothing is ever
+rewritten. Pages carry checksums; a file says inside what it is. One that fails is named, set aside
+and computed again. Two runs at once write the same bytes under the same name.
+"""
+
+import json
+import logging
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ..errors import ArtifactError
+
+log = logging.getLogger(__name__)
+
+ROW_COLUMNS = ("sample_id", "source", "messages", "tools", "input_start")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of the pool.
+
+    Attributes:
+        hash: of its content; names its files.
+        first: row_id of its first position.
+        n_rows: usable rows.
+    """
+
+    hash: str
+    first: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a column lives: the folder of its step, and its name there; no folder: in the rows."""
+
+    folder: str
+    column: str
+
+
+class Store:
+    """Reads and writes the files under one root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def has_rows(self, part_hash: str) -> bool:
+        """Return whether a part's rows are there."""
+        return self._rows(part_hash).is_file()
+
+    def write_rows(self, part_hash: str, rows: pa.Table) -> None:
+        """Keep the rows of a part."""
+        self._write(self._rows(part_hash), rows, "rows", part_hash)
+
+    def missing(
+        self, folder: str, columns: Sequence[str], parts: Sequence[Part]
+    ) -> dict[Part, list[str]]:
+        """Return for each part the columns that are not there yet.
+
+        Complete parts are left out, and so is a part with the content of one before it.
+        """
+        there = {column: _names(self.root / folder / column) for column in columns}
+        distinct = {part.hash: part for part in reversed(parts)}
+        found = {
+            part: [c for c in columns if f"{part.hash}.parquet" not in there[c]]
+            for part in parts
+            if distinct[part.hash] is part
+        }
+        return {part: names for part, names in found.items() if names}
+
+    def write(self, folder: str, part: Part, columns: pa.Table) -> None:
+        """Keep computed columns of a part, each in its own file."""
+        for name in columns.column_names:
+            path = self.root / folder / name / f"{part.hash}.parquet"
+            self._write(path, columns.select([name]), folder, part.hash)
+
+    def read(self, part: Part, columns: Mapping[str, Address]) -> pa.Table:
+        """Return columns of a part, under the names given.
+
+        Raises:
+            ArtifactError: a file is damaged, or not what its name says.
+        """
+        own = [name for name, address in columns.items() if not address.folder]
+        found: dict[str, pa.ChunkedArray] = {}
+        if own or not columns:
+            rows = self._read(self._rows(part.hash), "rows", part, ["position", *own])
+            position = rows["position"].cast(pa.int64())
+            rows = rows.append_column("row_id", pc.add(position, part.first))
+            for name in own:
+                absent = name not in rows.column_names  # no row of this part has that field
+                found[name] = _nulls(len(rows)) if absent else rows[name]
+        for name, address in columns.items():
+            if address.folder:
+                path = self.root / address.folder / address.column / f"{part.hash}.parquet"
+                table = self._read(path, address.folder, part)
+                if table.column_names != [address.column]:
+                    raise ArtifactError(str(path), f"has the columns {table.column_names}")
+                found[name] = table[address.column]
+        return pa.table({name: found[name] for name in columns})
+
+    def read_pool(
+        self, parts: Sequence[Part], columns: Mapping[str, Address]
+    ) -> Iterator[pa.Table]:
+        """Return the columns of all parts in order, read ahead by a few threads."""
+        with ThreadPoolExecutor(8) as readers:
+            yield from readers.map(lambda part: self.read(part, columns), parts)
+
+    def describe(self, folder: str, text: str) -> None:
+        """Keep the hashed text of a step beside its columns."""
+        path = self.root / folder / "step.json"
+        if not path.exists():
+            self.write_json(path, json.loads(text))
+
+    def write_json(self, path: Path, value: Mapping[str, Any]) -> None:
+        """Write a JSON file whole or not at all."""
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+    def set_aside(self, error: ArtifactError) -> None:
+        """Rename a damaged file, so that it is computed again."""
+        log.warning("damaged, set aside and computed again: %s", error)
+        path = Path(error.path)
+        if path.exists():
+            path.rename(path.with_name(f"{path.name}.damaged"))
+
+    def _rows(self, part_hash: str) -> Path:
+        return self.root / "rows" / f"{part_hash}.parquet"
+
+    def _write(self, path: Path, table: pa.Table, what: str, part_hash: str) -> None:
+        facts = {"tamis.what": what, "tamis.part": part_hash}
+        with whole_file(path) as partial:
+            pq.write_table(
+                table.replace_schema_metadata(facts),
+                partial,
+                compression="zstd",
+                write_page_checksum=True,
+            )
+
+    def _read(
+        self, path: Path, what: str, part: Part, columns: list[str] | None = None
+    ) -> pa.Table:
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                table = file.read(columns)
+        except FileNotFoundError:
+            raise ArtifactError(str(path), "is gone") from None
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise ArtifactError(str(path), str(error).splitlines()[0]) from error
+        facts = table.schema.metadata or {}
+        named = facts.get(b"tamis.what"), facts.get(b"tamis.part")
+        if named != (what.encode(), part.hash.encode()):
+            raise ArtifactError(str(path), f"is not {what} of part {part.hash}")
+        if len(table) != part.n_rows:
+            raise ArtifactError(str(path), f"has {len(table)} rows, the part has {part.n_rows}")
+        return table.replace_schema_metadata(None)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to; it becomes `path`, synced, if the block ends well, else nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+def _nulls(n: int) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.nulls(n)])

@@ -1,0 +1,95 @@
+"""What a person reads at the end of a run, and of a plan."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from rich.box import SIMPLE
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .plan import Plan
+from .pool import Pool
+from .store import Store
+
+
+def summarise(folder: Path, manifest: Mapping[str, Any], was_done: bool) -> RenderableType:
+    """Return where the curated dataset lies, and what was kept and dropped, and why."""
+    pool, kept = manifest["pool"], manifest["rows_kept"]
+    verb = "already done" if was_done else f"done in {manifest['seconds']:.1f} s"
+    lines = [
+        f"{verb}: {pool['rows_in']:,} rows in, {kept:,} kept",
+        f"curated dataset: {folder / 'curated'}",
+        f"why each row:    {folder / 'ledger.parquet'}",
+    ]
+    if pool["rejected"]:
+        lines.append(f"rejected rows:   {folder / 'rejected.parquet'}")
+    parts: list[RenderableType] = [Text("\n".join(lines)), _ends(manifest["ends"])]
+    if "faults" in manifest:
+        parts += [Text("planted faults, share of the rows (top: by that score, same budget)")]
+        parts += [_faults(manifest["faults"])]
+    return Group(*parts)
+
+
+def summarise_scores(path: Path, table: pa.Table, scorers: Sequence[str]) -> RenderableType:
+    """Return where the scores lie, and how they are distributed."""
+    shown = _table("score", ">rows", ">mean", ">5 %", ">50 %", ">95 %", "without")
+    for name in scorers:
+        values = table[f"{name}.score"].to_numpy()
+        values = values[np.isfinite(values)].astype(np.float64)
+        marks = np.percentile(values, [5, 50, 95]) if len(values) else [np.nan] * 3
+        figures = [f"{v:.4g}" for v in (values.mean() if len(values) else np.nan, *marks)]
+        counted = table[f"{name}.status"].value_counts().to_pylist()
+        without = {row["values"]: row["counts"] for row in counted if row["values"] != "ok"}
+        shown.add_row(
+            Text(name),
+            f"{len(values):,}",
+            *figures,
+            Text(", ".join(f"{n:,} {status}" for status, n in sorted(without.items()))),
+        )
+    return Group(Text(f"scores of {len(table):,} rows: {path}"), shown)
+
+
+def describe_plan(plan: Plan, pool: Pool, store: Store, is_read: bool) -> RenderableType:
+    """Return the steps of a plan, their columns, and what is computed already."""
+    shown = _table("step", "runs", "columns", ">parts done", "key")
+    for step in plan.steps:
+        missing = store.missing(step.folder, step.wanted, pool.parts)
+        n_done = len(pool.parts) - sum(p.hash in {m.hash for m in missing} for p in pool.parts)
+        done = f"{n_done}/{len(pool.parts)}" if is_read else "0"
+        shown.add_row(Text(step.name), step.use, Text(", ".join(step.wanted)), done, step.key)
+    if is_read:
+        read = f"pool {pool.key}: {pool.n_input:,} rows in, {pool.n_rejected:,} rejected, "
+        read += f"{len(pool.parts)} parts"
+    else:
+        read = f"pool {pool.key}: not read yet"
+    return Group(Text(read), shown)
+
+
+def _ends(ends: Sequence[Mapping[str, Any]]) -> Table:
+    shown = _table("outcome", "step", "reason", ">rows")
+    for end in ends:
+        shown.add_row(end["outcome"], Text(end["step"]), Text(end["reason"]), f"{end['n']:,}")
+    return shown
+
+
+def _faults(faults: Mapping[str, Any]) -> Table:
+    shown = _table("choice", ">rows", *(f">{kind}" for kind in (*faults["kinds"], "any")))
+    for choice, shares in faults["shares"].items():
+        figures = [f"{share:.1%}" for share in shares]
+        shown.add_row(Text(choice), f"{faults['rows'][choice]:,}", *figures)
+    return shown
+
+
+def _table(*headers: str) -> Table:
+    """A plain table; a header that starts with `>` is of numbers."""
+    table = Table(box=SIMPLE, pad_edge=False)
+    for header in headers:
+        numbers = header.startswith(">")
+        table.add_column(
+            Text(header.lstrip(">")), justify="right" if numbers else "left", overflow="fold"
+        )
+    return table

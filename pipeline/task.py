@@ -1,0 +1,59 @@
+"""One step on one part: what a worker does, whichever engine runs it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..stages.base import Stage
+from .store import Address, Part, Store
+
+
+@dataclass(frozen=True)
+class Task:
+    """Columns of a step to be computed for one part.
+
+    Attributes:
+        part: which.
+        missing: columns to compute.
+        reads: where the inputs live.
+        folder: where the columns go.
+    """
+
+    part: Part
+    missing: Sequence[str]
+    reads: Mapping[str, Address]
+    folder: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a worker says of a finished task; the data itself is in the store.
+
+    Attributes:
+        part: which.
+        seconds: of the worker, reading and writing included.
+        spent: figures of the stage, such as `tokens`.
+    """
+
+    part: Part
+    seconds: float
+    spent: Mapping[str, float] = field(default_factory=dict)
+
+
+def compute(stage: Stage, task: Task, root: str) -> Receipt:
+    """Read the inputs of a part, run the stage, keep the columns."""
+    began = time.perf_counter()
+    store = Store(Path(root))
+    rows = store.read(task.part, task.reads)
+    added = stage(rows, task.missing)
+    store.write(task.folder, task.part, added)
+    return Receipt(task.part, time.perf_counter() - began, dict(stage.spent()))
+
+
+def limit_threads(stage: Stage, threads: int) -> None:
+    """Let the libraries that a stage computes with use so many threads in this process."""
+    if stage.depends_on_hardware:
+        import torch  # only stages that compute with it
+
+        torch.set_num_threads(threads)
