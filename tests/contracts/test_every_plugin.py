@@ -1,0 +1,33 @@
+"""Every file in the folders of scorers, signals and selectors keeps the contract's outer form."""
+
+import inspect
+
+import pyarrow as pa
+import pytest
+from tamis.pipeline import lookup
+
+EVERY = [(section, name) for section in lookup.FOLDERS for name in lookup.names(section)]
+NEEDED = {
+    "forward": {"model": "x"},
+    "column": {"column": "data.x"},
+    "embedding_column": {"column": "data.x"},
+    "top_k": {"by": "a.score"},
+    "band": {"by": "a.score"},
+    "quota": {"by": "a.score"},
+    "threshold": {"by": "a.score", "above": 0},
+}
+
+
+@pytest.mark.parametrize(("section", "name"), EVERY)
+def test_form(section, name):
+    kind = lookup.find(section, name)
+    module = inspect.getmodule(kind)
+    assert getattr(kind, "__final__", False), "mark the class @final"
+    assert kind.__doc__, "say what it is"
+    assert module.__doc__, "say formula and source"
+    made = kind(**NEEDED.get(name, {}))
+    assert isinstance(made.reads, pa.Schema)
+    again = kind(**made.model_dump(mode="json"))
+    assert again == made
+    with pytest.raises(ValueError, match="extra"):
+        kind(**NEEDED.get(name, {}), no_such_field=1)

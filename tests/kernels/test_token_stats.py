@@ -1,0 +1,245 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tamis.kernels import token_stats as module
+from tamis.kernels.token_stats import STATS, LMHead, token_stats
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def problem(n=33, d=40, vocab=517, dtype=torch.float32, scale=0.5, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    hidden = torch.randn(n, d, generator=generator).to(dtype)
+    weight = (torch.randn(vocab, d, generator=generator) * scale).to(dtype)
+    targets = torch.randint(vocab, (n,), generator=generator)
+    return hidden, weight, targets
+
+
+def reference(hidden, head, targets):
+    """The same from whole logits in fp64."""
+    z = hidden.double() @ head.weight.double().T
+    if head.bias is not None:
+        z = z + head.bias.double()
+    z = z * head.scale
+    if head.softcap is not None:
+        z = torch.tanh(z / head.softcap) * head.softcap
+    z = z / head.temperature
+    logp = z.log_softmax(-1)
+    target = z.gather(1, targets[:, None])
+    return {
+        "loss": -logp.gather(1, targets[:, None]).squeeze(1),
+        "lse": z.logsumexp(-1),
+        "entropy": -(logp.exp() * logp).sum(1),
+        "rank": (z > target).sum(1),
+        "top1": (z > target).sum(1) == 0,
+        "max_prob": logp.exp().amax(1),
+        "sum_p2": (2 * logp).exp().sum(1),
+    }
+
+
+def agree(found, expected, atol=5e-6):
+    for name, values in found.items():
+        if name in ("rank", "top1"):
+            assert torch.equal(values.long(), expected[name].long()), name
+        else:
+            assert values.dtype == torch.float32
+            torch.testing.assert_close(values.double(), expected[name], rtol=1e-5, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_all_statistics_match_whole_logits(dtype):
+    hidden, weight, targets = problem(dtype=dtype)
+    head = LMHead(weight)
+    agree(token_stats(hidden, head, targets, STATS), reference(hidden, head, targets))
+
+
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16))
+def test_many_tiles_of_rows_and_columns(dtype, monkeypatch):
+    monkeypatch.setattr(module, "TILE_ROWS", 16)
+    monkeypatch.setattr(module, "TILE_VOCAB", 100)
+    monkeypatch.setattr(module, "UPCAST_BYTES", 0)
+    hidden, weight, targets = problem(n=50, vocab=1030, dtype=dtype)
+    head = LMHead(weight)
+    agree(token_stats(hidden, head, targets, STATS), reference(hidden, head, targets))
+
+
+def test_bias_scale_softcap_and_temperature():
+    hidden, weight, targets = problem(seed=1)
+    bias = torch.randn(len(weight), generator=torch.Generator().manual_seed(2))
+    for head in (
+        LMHead(weight, bias),
+        LMHead(weight, scale=0.0625),
+        LMHead(weight, softcap=3.0),
+        LMHead(weight, bias, scale=0.5, softcap=5.0, temperature=0.7),
+    ):
+        agree(token_stats(hidden, head, targets, STATS), reference(hidden, head, targets))
+
+
+@pytest.mark.parametrize("stat", STATS)
+def test_a_statistic_is_the_same_bits_alone_and_among_others(stat):
+    hidden, weight, targets = problem(n=70, vocab=5000)
+    alone = token_stats(hidden, LMHead(weight), targets, (stat,))
+    among = token_stats(hidden, LMHead(weight), targets, STATS)
+    assert list(alone) == [stat]
+    assert torch.equal(alone[stat], among[stat])
+
+
+def test_repeats_bitwise():
+    hidden, weight, targets = problem(n=70, vocab=5000)
+    first, second = (token_stats(hidden, LMHead(weight), targets, STATS) for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in STATS)
+
+
+def test_worked_example_by_hand():
+    """p = (.7, .2, .1), target 0: squared EL2N is 1 - 1.4 + .54 = 0.14."""
+    p = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
+    head = LMHead(p.log().float()[:, None])
+    found = token_stats(torch.ones(1, 1), head, torch.tensor([0]), STATS)
+    assert found["loss"].item() == pytest.approx(0.3566749, rel=1e-6)
+    assert found["entropy"].item() == pytest.approx(0.8018186, rel=1e-6)
+    assert found["max_prob"].item() == pytest.approx(0.7, rel=1e-6)
+    assert found["sum_p2"].item() == pytest.approx(0.54, rel=1e-6)
+    assert 1 - 2 * 0.7 + found["sum_p2"].item() == pytest.approx(0.14, abs=1e-6)
+    assert found["rank"].item() == 0
+    assert found["top1"].item()
+    assert found["lse"].item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_tiny_losses_keep_relative_accuracy():
+    """lse - z_t would be 0 here."""
+    for gap in (20.0, 44.0, 60.0):
+        head = LMHead(torch.tensor([[gap], [0.0], [0.0]]))
+        loss = token_stats(torch.ones(1, 1), head, torch.tensor([0]))["loss"].item()
+        assert loss == pytest.approx(2 * torch.tensor(-gap).double().exp().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("level", [-300.0, 300.0])
+def test_all_logits_far_from_zero(level):
+    hidden, weight, targets = problem(n=5, d=8, vocab=50)
+    head = LMHead(weight, bias=torch.full((50,), level))
+    agree(token_stats(hidden, head, targets, STATS), reference(hidden, head, targets), atol=1e-3)
+
+
+def test_one_huge_logit_never_gives_nan():
+    weight = torch.zeros(9, 1)
+    weight[4] = 1e4
+    for target in (4, 0):
+        found = token_stats(torch.ones(1, 1), LMHead(weight), torch.tensor([target]), STATS)
+        assert all(torch.isfinite(values.float()).all() for values in found.values())
+        assert found["loss"].item() == pytest.approx(0.0 if target == 4 else 1e4)
+
+
+def test_ties_count_only_strictly_larger_logits():
+    weight = torch.tensor([[1.0], [1.0], [0.5]])
+    found = token_stats(torch.ones(3, 1), LMHead(weight), torch.tensor([0, 1, 2]), STATS)
+    assert found["rank"].tolist() == [0, 0, 2]
+    assert found["top1"].tolist() == [True, True, False]
+
+
+def test_last_column_one_token_and_one_word():
+    hidden, weight, _ = problem(n=3, vocab=module.TILE_VOCAB + 1)
+    targets = torch.full((3,), module.TILE_VOCAB)
+    head = LMHead(weight)
+    agree(token_stats(hidden, head, targets, STATS), reference(hidden, head, targets))
+    agree(
+        token_stats(hidden[:1], head, targets[:1], STATS), reference(hidden[:1], head, targets[:1])
+    )
+    only = token_stats(hidden, LMHead(weight[:1]), torch.zeros(3, dtype=torch.int64), STATS)
+    assert only["loss"].tolist() == [0, 0, 0]
+    assert only["max_prob"].tolist() == [1, 1, 1]
+
+
+def test_no_tokens():
+    hidden, weight, targets = problem()
+    found = token_stats(hidden[:0], LMHead(weight), targets[:0], STATS)
+    assert all(len(values) == 0 for values in found.values())
+
+
+def test_not_contiguous_hidden_states():
+    hidden, weight, targets = problem(n=40)
+    strided = torch.stack([hidden, hidden], 1).reshape(80, -1)[::2]
+    assert not strided.is_contiguous()
+    head = LMHead(weight)
+    agree(token_stats(strided, head, targets), reference(hidden, head, targets))
+
+
+def test_nan_in_a_hidden_state_stays_in_its_row():
+    hidden, weight, targets = problem()
+    hidden[3, 0] = float("nan")
+    loss = token_stats(hidden, LMHead(weight), targets)["loss"]
+    assert torch.isnan(loss).nonzero().tolist() == [[3]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"targets": torch.tensor([0, 517])}, r"\[0, 517\); got 0 to 517"),
+        ({"targets": torch.tensor([0, -1])}, "got -1 to 0"),
+        ({"targets": torch.tensor([0])}, r"shape \(2,\)"),
+        ({"targets": torch.tensor([0, 1], dtype=torch.int32)}, "int32"),
+        ({"hidden": torch.randn(2, 3)}, r"\(2, 3\) and \(517, 40\)"),
+        ({"stats": ("loss", "lost")}, "lost"),
+        ({"bias": torch.zeros(3)}, r"\(517,\); got \(3,\)"),
+    ],
+)
+def test_what_does_not_fit_is_said(change, message):
+    hidden, weight, targets = problem(n=2)
+    given = {"hidden": hidden, "targets": targets, "stats": ("loss",), "bias": None} | change
+    with pytest.raises(ValueError, match=message):
+        token_stats(
+            given["hidden"], LMHead(weight, given["bias"]), given["targets"], given["stats"]
+        )
+
+
+def test_bf16_products_are_exact_and_the_switch_is_put_back():
+    hidden, weight, targets = problem(n=64, d=256, vocab=4000, dtype=torch.bfloat16, scale=0.2)
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    found = token_stats(hidden, LMHead(weight), targets)["loss"]
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+    expected = reference(hidden, LMHead(weight), targets)["loss"]
+    assert (found - expected).abs().max() < 1e-5  # bf16 logits would be off by 1e-2
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(1, 12),
+    vocab=st.integers(1, 60),
+    scale=st.floats(0.0, 30.0),
+    seed=st.integers(0, 1000),
+)
+def test_any_shape_and_spread(n, vocab, scale, seed):
+    hidden, weight, targets = problem(n, 5, vocab, scale=scale, seed=seed)
+    head = LMHead(weight)
+    found = token_stats(hidden, head, targets, STATS)
+    expected = reference(hidden, head, targets)
+    tolerance = 4e-6 * max(1.0, float(expected["lse"].abs().max()), scale)
+    torch.testing.assert_close(found["loss"].double(), expected["loss"], rtol=1e-4, atol=tolerance)
+    assert (found["loss"] >= 0).all()
+    assert (found["max_prob"] <= 1).all()
+    assert torch.equal(found["top1"], found["rank"] == 0)
+
+
+def peak_memory(n, vocab, d):
+    """Largest sum of live allocations during a call, bytes."""
+    hidden = torch.zeros(n, d, dtype=torch.bfloat16)
+    weight = torch.zeros(vocab, d, dtype=torch.bfloat16)
+    targets = torch.zeros(n, dtype=torch.int64)
+    with torch.profiler.profile(profile_memory=True) as profile:
+        token_stats(hidden, LMHead(weight), targets, STATS)
+    live = peak = 0
+    for event in sorted(profile.profiler.kineto_results.events(), key=lambda e: e.start_ns()):
+        if event.name() == "[memory]":
+            live += event.nbytes()
+            peak = max(peak, live)
+    return peak
+
+
+def test_memory_is_that_of_a_few_tiles():
+    """8,192 tokens; the logits of this vocabulary alone would take 256 MB."""
+    assert 0 < peak_memory(8192, 8192, 896) < 64 << 20
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_vocabulary():
+    assert 0 < peak_memory(8192, 151_936, 896) < 64 << 20

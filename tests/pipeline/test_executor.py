@@ -1,0 +1,145 @@
+import os
+
+import pyarrow as pa
+import pytest
+import ray
+from tamis.errors import ContractError, PlanError, WorkerError
+from tamis.pipeline import executor, lookup
+from tamis.pipeline.config import EngineConfig
+from tamis.pipeline.executor import LocalEngine, RayEngine, open_engine
+from tamis.pipeline.store import Address, Part, Store
+from tamis.pipeline.task import Task
+from tamis.stages.score import Score
+
+PARTS = [Part(f"{i:032x}", 10 * i, 2) for i in range(5)]
+SAMPLE = {"sample_id": Address("", "sample_id")}
+
+# A scorer of the user's: it travels to workers by value, and misbehaves where a file says so.
+MINE = """
+import os, pathlib, signal
+import pyarrow as pa
+from tamis.scorers.base import Scorer
+
+class Mine(Scorer):
+    folder: str
+    mode: str = "good"
+
+    @property
+    def reads(self):
+        return pa.schema([("sample_id", pa.string())])
+
+    def score(self, rows, fitted=None):
+        first = rows["sample_id"][0].as_py()
+        pathlib.Path(self.folder, f"{first}-{os.getpid()}").touch()
+        if first == "2a" and self.mode == "wrong":
+            return pa.array(["x"] * len(rows))
+        if first == "2a" and self.mode == "raise":
+            raise KeyError("no such thing")
+        if first == "2a" and self.mode in ("die", "die-once"):
+            mark = pathlib.Path(self.folder, "died")
+            if self.mode == "die" or not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return pa.array([1.0] * len(rows))
+"""
+
+
+@pytest.fixture
+def store(tmp_path):
+    found = Store(tmp_path / "store")
+    for i, part in enumerate(PARTS):
+        found.write_rows(
+            part.hash,
+            pa.table({"position": pa.array([0, 1], pa.int32()), "sample_id": [f"{i}a", f"{i}b"]}),
+        )
+    return found
+
+
+def stage(tmp_path, mode="good"):
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    calls = tmp_path / "calls"
+    calls.mkdir(exist_ok=True)
+    return Score(scorer=lookup.find("scorers", str(path), True)(folder=str(calls), mode=mode))
+
+
+def tasks(folder="mine-k"):
+    return [Task(part, ["score"], SAMPLE, folder) for part in PARTS]
+
+
+def calls(tmp_path):
+    return sorted(path.name for path in (tmp_path / "calls").iterdir())
+
+
+def test_local_runs_in_this_process(tmp_path, store):
+    engine = open_engine(EngineConfig(kind="local"), store.root)
+    assert isinstance(engine, LocalEngine)
+    receipts = list(engine.run(stage(tmp_path), tasks()))
+    assert [receipt.part for receipt in receipts] == PARTS
+    assert calls(tmp_path) == [f"{i}a-{os.getpid()}" for i in range(5)]
+    assert store.missing("mine-k", ("score",), PARTS) == {}
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def started():
+    engine = RayEngine(EngineConfig(workers=2), "")
+    engine._start()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def ray_engine(started, store):
+    """An engine for this test's store, on the one cluster of this file."""
+    engine = open_engine(EngineConfig(kind="ray", workers=2), store.root)
+    engine._started = True
+    yield engine
+    for worker in engine._workers:
+        ray.kill(worker)
+
+
+class TestRay:
+    def test_nothing_starts_without_tasks(self, tmp_path, store):
+        engine = RayEngine(EngineConfig(workers=2), str(store.root))
+        assert list(engine.run(stage(tmp_path), [])) == []
+        assert not engine._started
+
+    def test_workers_share_the_parts(self, tmp_path, store, ray_engine):
+        receipts = list(ray_engine.run(stage(tmp_path), tasks()))
+        assert {receipt.part for receipt in receipts} == set(PARTS)
+        assert store.missing("mine-k", ("score",), PARTS) == {}
+        assert {call.split("-")[0] for call in calls(tmp_path)} == {f"{i}a" for i in range(5)}
+        assert str(os.getpid()) not in {call.split("-")[1] for call in calls(tmp_path)}
+
+    def test_a_worker_that_dies_is_replaced_and_its_part_tried_again(
+        self, tmp_path, store, ray_engine
+    ):
+        found = list(ray_engine.run(stage(tmp_path, "die-once"), tasks("once-k")))
+        assert {receipt.part for receipt in found} == set(PARTS)
+        assert store.missing("once-k", ("score",), PARTS) == {}
+
+    def test_a_part_that_kills_its_workers_ends_the_run_and_the_rest_is_kept(
+        self, tmp_path, store, ray_engine, monkeypatch, caplog
+    ):
+        monkeypatch.setattr(executor, "ATTEMPTS", 2)
+        with pytest.raises(WorkerError, match=f"died 2 times on part {PARTS[2].hash}"):
+            list(ray_engine.run(stage(tmp_path, "die"), tasks("die-k")))
+        assert f"a worker died on part {PARTS[2].hash} (attempt 1)" in caplog.text
+        assert PARTS[2] in store.missing("die-k", ("score",), PARTS)
+        assert len(store.missing("die-k", ("score",), PARTS)) < 5
+
+    def test_errors_of_ours_arrive_as_they_are(self, tmp_path, store, ray_engine):
+        with pytest.raises(ContractError, match="must return an Arrow array of floats"):
+            list(ray_engine.run(stage(tmp_path, "wrong"), tasks("wrong-k")))
+
+    def test_other_errors_arrive_with_their_traceback(self, tmp_path, store, ray_engine):
+        with pytest.raises(WorkerError, match=r"(?s)Traceback.*KeyError: 'no such thing'"):
+            list(ray_engine.run(stage(tmp_path, "raise"), tasks("raise-k")))
+
+
+def test_a_cluster_that_is_not_there_is_named(tmp_path, store):
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1"):
+        engine = RayEngine(EngineConfig(address=address), str(store.root))
+        with pytest.raises(PlanError, match=f"'{address}': cannot join Ray: .*refused"):
+            list(engine.run(stage(tmp_path), tasks()))

@@ -1,0 +1,127 @@
+import subprocess
+import sys
+
+import pytest
+from tamis.errors import ConfigError
+from tamis.pipeline.load import PACKAGED, load
+from tamis.pipeline.overrides import Overrides
+
+GOOD = """
+name: good
+data: [{name: d, path: pool.jsonl}]
+scorers: {r: {use: random}}
+selector: {use: top_k, by: r.score}
+budget: {rows: 3}
+"""
+
+
+def write(tmp_path, text, name="c.yaml"):
+    path = tmp_path / name
+    path.write_text(text)
+    return str(path)
+
+
+def said(path, **kwargs):
+    with pytest.raises(ConfigError) as caught:
+        load(path, **kwargs)
+    return str(caught.value)
+
+
+def test_paths_are_beside_the_file_then_in_the_current_folder(tmp_path, monkeypatch):
+    (tmp_path / "configs").mkdir()
+    path = write(tmp_path / "configs", GOOD)
+    monkeypatch.chdir(tmp_path)
+    assert load(path).data[0].path == "pool.jsonl"
+    (tmp_path / "pool.jsonl").touch()
+    assert load(path).data[0].path == str(tmp_path / "pool.jsonl")
+    (tmp_path / "configs" / "pool.jsonl").touch()
+    assert load(path).data[0].path == str(tmp_path / "configs" / "pool.jsonl")
+
+
+def test_globs_and_models_are_anchored_too(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "a.jsonl").touch()
+    text = GOOD.replace("pool.jsonl", "'*.jsonl'")
+    text += "signals: {m: {use: forward, model: model}, l: {use: length, tokenizer: gpt2}}\n"
+    found = load(write(tmp_path, text))
+    assert found.data[0].path == str(tmp_path / "*.jsonl")
+    assert found.signals["m"].model == str(tmp_path / "model")
+    assert found.signals["l"].tokenizer == "gpt2"
+
+
+def test_packaged_configs_are_found_by_name():
+    for path in PACKAGED.glob("*.yaml"):
+        assert load(path.stem) == load(str(path))
+
+
+def test_every_mistake_in_one_go(tmp_path):
+    text = GOOD.replace("use: random", "use: ifdd").replace("rows: 3", "rows: 0")
+    text += "scorrers: {}\nsignals: {m: {use: forward, modle: x}}\n"
+    message = said(write(tmp_path, text))
+    assert "c.yaml is not valid:" in message
+    assert "scorers.r: 'ifdd' is not among column, cross_entropy" in message
+    assert "budget.rows: Input should be greater than 0 (got 0)" in message
+    assert "scorrers: unknown key; did you mean 'scorers'? known are budget, data" in message
+    assert "signals.m.modle: unknown key; did you mean 'model'?" in message
+    assert "signals.m.model: Field required" in message
+    assert len(message.splitlines()) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1", "not readable YAML"),
+        ("- a\n- b\n", "top level must be keys and values"),
+        ("", "top level must be keys and values"),
+        ("name: a\nname: b\n", "key 'name' is given twice"),
+        ("a: !!python/object/apply:os.system ['true']", "not readable YAML"),
+        ("name: x\ndata: 3\n", "data: Input should be a valid list"),
+        (GOOD + "engine: {knd: ray}\n", "engine.knd: unknown key; did you mean 'kind'?"),
+        (GOOD + "selector: 5\n", "given twice"),
+        (GOOD.replace("{use: top_k, by: r.score}", "5"), "selector"),
+        (
+            GOOD.replace("path: pool.jsonl", "path: 5"),
+            "data.0.path: Input should be a valid string",
+        ),
+    ],
+)
+def test_bad_files_are_named(tmp_path, text, message):
+    assert message in said(write(tmp_path, text))
+
+
+def test_no_file():
+    assert "no config 'nowhere'; those that come with Tamis: " in said("nowhere")
+
+
+def test_not_utf8(tmp_path):
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe")
+    assert "not readable YAML" in said(str(tmp_path / "c.yaml"))
+
+
+def test_overrides_are_checked_like_the_file(tmp_path):
+    path = write(tmp_path, GOOD)
+    assert load(path, Overrides(budget="7")).budget.rows == 7
+    assert "engine.kind: Input should be 'ray' or 'local' (got 'x')" in said(
+        path, overrides=Overrides(engine="x")
+    )
+
+
+def test_code_runs_only_when_allowed(tmp_path):
+    mark = tmp_path / "ran"
+    (tmp_path / "mine.py").write_text(f"open({str(mark)!r}, 'w').close()")
+    path = write(tmp_path, GOOD.replace("use: random", "use: ./mine.py, nonsense: 1"))
+    assert "--allow-code" in said(path)
+    assert not mark.exists()
+    assert "must define one Scorer" in said(path, allow_code=True)
+    assert mark.exists()
+
+
+def test_a_config_is_checked_without_heavy_libraries(tmp_path):
+    path = write(tmp_path, GOOD + "signals: {m: {use: forward, model: x}}\n")
+    code = (
+        "import sys; from tamis.pipeline.load import load; from tamis.pipeline import cli;"
+        f"load({path!r}); heavy = ('torch', 'transformers', 'ray', 'datasets', 'faiss', 'sklearn');"
+        "sys.exit(str([name for name in heavy if name in sys.modules] or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""

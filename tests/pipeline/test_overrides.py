@@ -1,0 +1,118 @@
+import pytest
+from tamis.errors import ConfigError
+from tamis.pipeline.overrides import Overrides, blocks, parse_budget
+
+
+def base():
+    return {
+        "data": [{"name": "d", "path": "p"}],
+        "signals": {
+            "m": {"use": "forward", "model": "old", "revision": "r"},
+            "l": {"use": "length"},
+        },
+        "selector": [{"use": "random"}],
+    }
+
+
+def applied(**said):
+    raw = base()
+    Overrides(**said).apply(raw)
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("5%", {"fraction": 0.05}),
+        (" 0.5 ", {"fraction": 0.5}),
+        ("1000", {"rows": 1000}),
+        ("1_000", {"rows": 1000}),
+        ("100%", {"fraction": 1.0}),
+        ("1.0", {"fraction": 1.0}),
+    ],
+)
+def test_budgets(text, budget):
+    assert parse_budget(text) == pytest.approx(budget)
+    assert applied(budget=text)["budget"] == pytest.approx(budget)
+
+
+@pytest.mark.parametrize("text", ["five", "5 percent", "%", ""])
+def test_no_budget(text):
+    with pytest.raises(ConfigError, match=r"write 5%, 0\.05 or 1000"):
+        parse_budget(text)
+
+
+def test_data_takes_one_or_several_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jsonl", "a.csv", "with space.json"):
+        (tmp_path / name).touch()
+    assert applied(data=["a.jsonl"])["data"] == [{"name": "a", "path": str(tmp_path / "a.jsonl")}]
+    several = applied(data=["a.jsonl a.csv org/set"])["data"]
+    assert [source["name"] for source in several] == ["a", "a-2", "set"]
+    assert several[2]["path"] == "org/set"
+    spaced = applied(data=["with space.json"])["data"]
+    assert spaced == [{"name": "with-space", "path": str(tmp_path / "with space.json")}]
+    assert applied(data=["x/*.jsonl"])["data"][0]["name"] == "data"
+    with pytest.raises(ConfigError, match="no path"):
+        applied(data=[" "])
+
+
+def test_model_and_dtype_go_to_every_signal_that_has_them(tmp_path):
+    raw = applied(model=str(tmp_path), dtype="fp32")
+    assert raw["signals"]["m"] == {"use": "forward", "model": str(tmp_path), "dtype": "fp32"}
+    assert raw["signals"]["l"] == {"use": "length"}
+    assert applied(model="gpt2")["signals"]["m"]["model"] == "gpt2"
+    raw = base() | {"signals": {}}
+    with pytest.raises(ConfigError, match="model 'gpt2' is given, but no signal"):
+        Overrides(model="gpt2").apply(raw)
+
+
+def test_places_and_engine():
+    raw = applied(out="o", store="s", engine="local")
+    assert (raw["out"], raw["store"], raw["engine"]) == ("o", "s", {"kind": "local"})
+
+
+def test_sets_reach_anything():
+    raw = applied(
+        sets=[
+            "seed=3",
+            "data.0.path=q",
+            "signals.m.template='{{ instruction }}'",
+            "budget.rows=5",
+            "selector.0={use: top_k, by: a.score}",
+            "new.key=[1, 2]",
+        ]
+    )
+    assert raw["seed"] == 3
+    assert raw["data"][0]["path"] == "q"
+    assert raw["signals"]["m"]["template"] == "{{ instruction }}"
+    assert raw["signals"]["m"]["template"] == "{{ instruction }}" or True
+    assert raw["budget"] == {"rows": 5}
+    assert raw["selector"] == [{"use": "top_k", "by": "a.score"}]
+    assert raw["new"] == {"key": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed", "must be key.path=value"),
+        ("=3", "must be key.path=value"),
+        ("data.5.path=x", "'5' is not a place in a list of 1"),
+        ("data.x=1", "'x' is not a place"),
+        ("signals.m.model.deeper=1", "model holds the value 'old'"),
+        ("a=[1", "not YAML"),
+    ],
+)
+def test_sets_that_reach_nothing_are_named(text, message):
+    with pytest.raises(ConfigError, match=message):
+        applied(sets=[text])
+
+
+def test_blocks():
+    assert [b["use"] for b in blocks(base(), "signals", "selector")] == [
+        "forward",
+        "length",
+        "random",
+    ]
+    assert blocks({"selector": {"use": "random"}}, "selector") == [{"use": "random"}]
+    assert blocks({"signals": None, "scorers": [3]}, "signals", "scorers") == []

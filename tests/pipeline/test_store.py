@@ -1,0 +1,155 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tamis.errors import ArtifactError
+from tamis.pipeline.store import Address, Part, Store, whole_file
+
+PART = Part("a" * 32, first=10, n_rows=3)
+ROWS = pa.table(
+    {"position": pa.array([0, 2, 3], pa.int32()), "sample_id": ["x", "y", "z"], "data.n": [1, 2, 3]}
+)
+ROW_ID, SAMPLE = Address("", "row_id"), Address("", "sample_id")
+
+
+@pytest.fixture
+def store(tmp_path):
+    found = Store(tmp_path)
+    found.write_rows(PART.hash, ROWS)
+    found.write("step-k1", PART, pa.table({"a": [1.0, 2, 3], "b": ["x", None, "z"]}))
+    return found
+
+
+def test_columns_come_together_under_the_names_asked_for(store):
+    found = store.read(
+        PART, {"row_id": ROW_ID, "s.a": Address("step-k1", "a"), "sample_id": SAMPLE}
+    )
+    assert found.to_pydict() == {
+        "row_id": [10, 12, 13],
+        "s.a": [1, 2, 3],
+        "sample_id": ["x", "y", "z"],
+    }
+
+
+def test_a_column_that_no_row_of_a_part_has_is_null(store):
+    found = store.read(PART, {"data.other": Address("", "data.other"), "row_id": ROW_ID})
+    assert found["data.other"].to_pylist() == [None] * 3
+
+
+def test_no_columns_still_have_rows(store):
+    assert store.read(PART, {"row_id": ROW_ID}).num_rows == 3
+
+
+def test_what_is_missing(store):
+    other = Part("b" * 32, 20, 3)
+    again = Part(PART.hash, 30, 3)
+    assert store.missing("step-k1", ("a", "c"), [PART, other]) == {PART: ["c"], other: ["a", "c"]}
+    assert store.missing("step-k1", ("a", "b"), [PART]) == {}
+    assert store.missing("new", ("a",), [PART, again]) == {PART: ["a"]}
+
+
+class TestDamage:
+    def path(self, store):
+        return store.root / "step-k1" / "a" / f"{PART.hash}.parquet"
+
+    def read(self, store, part=PART):
+        return store.read(part, {"s.a": Address("step-k1", "a")})
+
+    def broken(self, store, part=PART):
+        with pytest.raises(ArtifactError) as caught:
+            self.read(store, part)
+        assert caught.value.path == str(self.path(store))
+        return caught.value
+
+    def test_a_truncated_file(self, store):
+        data = self.path(store).read_bytes()
+        for n in (0, 3, len(data) // 2, len(data) - 1):
+            self.path(store).write_bytes(data[:n])
+            self.broken(store)
+
+    def test_a_flipped_bit_anywhere_never_changes_a_value(self, store):
+        """It is noticed, or it fell on something that carries no value."""
+        data, whole = self.path(store).read_bytes(), self.read(store)
+        noticed = 0
+        for place in range(len(data)):
+            for bit in (0, 3, 6):
+                flipped = bytes([data[place] ^ 1 << bit])
+                self.path(store).write_bytes(data[:place] + flipped + data[place + 1 :])
+                try:
+                    assert self.read(store).equals(whole), (place, bit)
+                except ArtifactError:
+                    noticed += 1
+        assert noticed > len(data)
+
+    def test_a_file_that_is_gone(self, store):
+        self.path(store).unlink()
+        assert "is gone" in str(self.broken(store))
+        store.set_aside(self.broken(store))
+
+    def test_a_file_of_another_part_or_step(self, store):
+        other = Part("b" * 32, 0, 3)
+        store.write("step-k1", other, pa.table({"a": [7.0, 8, 9]}))
+        (store.root / "step-k1" / "a" / f"{other.hash}.parquet").replace(self.path(store))
+        assert "is not step-k1 of part" in str(self.broken(store))
+
+    def test_a_wrong_number_of_rows(self, store):
+        assert "has 3 rows, the part has 4" in str(self.broken(store, Part(PART.hash, 10, 4)))
+
+    def test_a_file_of_somebody_else(self, store):
+        pq.write_table(pa.table({"a": [1, 2, 3]}), self.path(store))
+        assert "is not step-k1" in str(self.broken(store))
+
+    def test_damaged_files_are_set_aside_and_missing_again(self, store, caplog):
+        self.path(store).write_bytes(b"junk")
+        store.set_aside(self.broken(store))
+        assert store.missing("step-k1", ("a",), [PART]) == {PART: ["a"]}
+        assert self.path(store).with_name(f"{PART.hash}.parquet.damaged").is_file()
+        assert str(self.path(store)) in caplog.text
+
+
+class TestWholeFile:
+    def test_nothing_is_left_of_a_write_that_fails(self, tmp_path):
+        path = tmp_path / "sub" / "x"
+        with pytest.raises(RuntimeError), whole_file(path) as partial:
+            partial.write_text("half")
+            raise RuntimeError
+        assert list(path.parent.iterdir()) == []
+
+    def test_the_name_appears_with_the_whole(self, tmp_path):
+        path = tmp_path / "x"
+        with whole_file(path) as partial:
+            partial.write_text("whole")
+            assert not path.exists()
+        assert path.read_text() == "whole"
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_many_writers_of_one_name(self, tmp_path):
+        def write(_):
+            with whole_file(tmp_path / "x") as partial:
+                partial.write_text("same" * 1000)
+
+        with ThreadPoolExecutor(8) as writers:
+            list(writers.map(write, range(100)))
+        assert (tmp_path / "x").read_text() == "same" * 1000
+        assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_read_pool_keeps_the_order(tmp_path):
+    store = Store(tmp_path)
+    parts = [Part(f"{i:032x}", 10 * i, 2) for i in range(40)]
+    for i, part in enumerate(parts):
+        store.write_rows(
+            part.hash,
+            pa.table({"position": pa.array([0, 1], pa.int32()), "sample_id": [f"{i}a", f"{i}b"]}),
+        )
+    tables = list(store.read_pool(parts, {"row_id": ROW_ID}))
+    assert pa.concat_tables(tables)["row_id"].to_pylist() == [
+        10 * i + j for i in range(40) for j in (0, 1)
+    ]
+
+
+def test_describe(store):
+    store.describe("step-k1", '{"class":"X"}')
+    store.describe("step-k1", '{"class":"X"}')
+    assert (store.root / "step-k1" / "step.json").read_text() == '{\n "class": "X"\n}\n'

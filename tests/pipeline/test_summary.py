@@ -1,0 +1,52 @@
+import io
+
+import pyarrow as pa
+from rich.console import Console
+from tamis.pipeline.plan import make_plan
+from tamis.pipeline.pool import Pool, pool_key, read_pool
+from tamis.pipeline.run import select
+from tamis.pipeline.store import Store
+from tamis.pipeline.summary import describe_plan, summarise, summarise_scores
+from tamis.tests.runs import quiet, run_config
+
+
+def shown(what):
+    stream = io.StringIO()
+    Console(file=stream, width=120, markup=False).print(what)
+    return stream.getvalue()
+
+
+def test_a_summary_says_where_and_why(tmp_path):
+    result = select(run_config(tmp_path, labels="data.rating"), quiet())
+    text = shown(summarise(result.folder.path, result.manifest, was_done=False))
+    assert "60 rows in, 10 kept" in text
+    assert str(result.folder.path / "curated") in text.replace("\n", "")
+    for line in ("empty answer", "over budget", "top long", "pool"):
+        assert line in text
+    again = shown(summarise(result.folder.path, result.manifest, was_done=True))
+    assert again.startswith("already done: 60 rows in")
+
+
+def test_scores(tmp_path):
+    table = pa.table({"a.score": [1.0, 2.0, None], "a.status": ["ok", "truncated", "bad"]})
+    text = shown(summarise_scores(tmp_path, table, ["a"]))
+    assert "1 bad, 1 truncated" in text
+    none = pa.table({"a.score": pa.array([None], pa.float32()), "a.status": ["bad"]})
+    assert "1 bad" in shown(summarise_scores(tmp_path, none, ["a"]))
+
+
+def test_a_plan_says_what_is_there(tmp_path):
+    config = run_config(tmp_path)
+    store = Store(tmp_path / "store")
+    name = pool_key(config)
+    empty = Pool(name, (), 0, {}, {"data.rating": "int64"})
+    before = shown(describe_plan(make_plan(config, empty), empty, store, is_read=False))
+    assert "not read yet" in before
+    pool = read_pool(config, store, name, lambda n: None)
+    plan = make_plan(config, pool)
+    assert "0/4" in shown(describe_plan(plan, pool, store, is_read=True))
+    select(config, quiet())
+    after = shown(describe_plan(plan, pool, store, is_read=True))
+    assert after.count("4/4") == 3
+    assert "60 rows in, 1 rejected, 4 parts" in after
+    assert "answer_chars" in after

@@ -1,0 +1,60 @@
+from typing import final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from pydantic import Field
+from tamis.errors import ContractError
+from tamis.scorers.base import Scorer
+from tamis.scorers.checks import check_scorer
+
+
+class Base(Scorer):
+    @property
+    def reads(self):
+        return pa.schema([("x", pa.float64())])
+
+
+@final
+class Good(Base):
+    power: float = 2.0
+
+    def score(self, rows, fitted=None):
+        return pc.power(rows["x"], self.power)
+
+
+@final
+class Batchy(Base):
+    def score(self, rows, fitted=None):
+        return pc.subtract(rows["x"], pc.mean(rows["x"])).combine_chunks()
+
+
+@final
+class Counting(Base):
+    calls: list = Field(default_factory=list)
+
+    def score(self, rows, fitted=None):
+        self.calls.append(1)
+        return pa.array([float(len(self.calls))] * len(rows))
+
+
+ROWS = pa.table({"x": [1.0, 2.0, 4.0]})
+
+
+def test_good():
+    check_scorer(Good(), ROWS)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "message"), [(Batchy(), "another batch"), (Counting(), "called again")]
+)
+def test_bad(scorer, message):
+    with pytest.raises(ContractError, match=message):
+        check_scorer(scorer, ROWS)
+
+
+def test_needs_rows():
+    with pytest.raises(ContractError, match="two rows"):
+        check_scorer(Good(), ROWS.slice(0, 1))
+    with pytest.raises(ContractError, match="'x'"):
+        check_scorer(Good(), pa.table({"y": [1.0, 2.0]}))

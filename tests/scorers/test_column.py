@@ -1,0 +1,36 @@
+import pyarrow as pa
+import pytest
+from tamis.scorers.checks import check_scorer
+from tamis.scorers.column import Column
+
+
+def score(values, **fields):
+    rows = pa.table({"data.rating": values})
+    scorer = Column(column="data.rating", **fields)
+    found = scorer(rows, scorer.fit([rows]) if scorer.fits_pool else None)
+    return found["score"].to_pylist(), found["status"].to_pylist()
+
+
+def test_numbers_of_any_kind():
+    for values in ([1, 2], [1.0, 2.0], ["1", " 2.0e0 "], ["+1", "2."]):
+        assert score(values) == ([1.0, 2.0], ["ok", "ok"])
+    assert score([True, False])[0] == [1.0, 0.0]
+
+
+def test_what_is_not_a_number_has_a_status():
+    assert score(["4.5", "n/a", None, ""]) == (
+        [4.5, None, None, None],
+        ["ok", "not_a_number", "not_a_number", "not_a_number"],
+    )
+    assert score([[1], [2]])[1] == ["not_a_number"] * 2
+    assert score([float("nan"), float("inf")])[1] == ["not_a_number"] * 2
+
+
+def test_preferences():
+    assert score([1, 5, 3], prefer="low")[0] == [-1, -5, -3]
+    assert score([1, 5, 3], prefer="middle")[0][2] == 0
+
+
+@pytest.mark.parametrize("prefer", ["high", "low", "middle"])
+def test_contract(prefer):
+    check_scorer(Column(column="x", prefer=prefer), pa.table({"x": ["1", "b", "3"]}))

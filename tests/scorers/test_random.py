@@ -1,0 +1,39 @@
+import numpy as np
+import pyarrow as pa
+from tamis.scorers.checks import check_scorer
+from tamis.scorers.random import Random, uniform
+
+
+def rows(n=50):
+    return pa.table({"sample_id": [f"{i:032x}" for i in range(n)]})
+
+
+def test_draws_are_fixed_by_seed_and_content():
+    assert uniform(0, rows(3)["sample_id"]).tolist() == [
+        0.2562471628189087,
+        0.692626416683197,
+        0.1101679801940918,
+    ]
+
+
+def test_another_seed_gives_other_draws():
+    first, second = (Random(seed=seed)(rows())["score"].to_numpy() for seed in (1, 2))
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.4
+
+
+def test_uniform_over_the_unit_interval():
+    draws = uniform(7, rows(20_000)["sample_id"])
+    assert draws.min() >= 0
+    assert draws.max() < 1
+    counts = np.histogram(draws, 10, (0, 1))[0]
+    assert abs(counts - 2000).max() < 5 * np.sqrt(2000)
+
+
+def test_same_content_same_draw():
+    table = pa.table({"sample_id": ["a", "b", "a"]})
+    found = Random(seed=3)(table)["score"].to_pylist()
+    assert found[0] == found[2] != found[1]
+
+
+def test_contract():
+    check_scorer(Random(seed=5), rows())
