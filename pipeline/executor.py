@@ -106,7 +106,7 @@ class RayEngine:
         if not tasks:
             return
         import ray
-        from ray.exceptions import RayActorError
+        from ray.exceptions import OutOfMemoryError, RayActorError
 
         self._start()
         gpus = stage.resources().gpus
@@ -125,7 +125,7 @@ class RayEngine:
             task, attempt, worker = running.pop(done[0])
             try:
                 result = ray.get(done[0])
-            except RayActorError as error:
+            except (RayActorError, OutOfMemoryError) as error:
                 idle.append(self._replace(worker))
                 waiting.append((task, self._next_attempt(task, attempt, error)))
                 continue
