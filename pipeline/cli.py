@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 stopped and resumable, 2 the user's mistake, 130 interrupt
 """
 
 import logging
+import signal
 import sys
 from typing import Annotated, NoReturn
 
@@ -151,6 +152,7 @@ def main() -> None:
     warnings = logging.StreamHandler()
     warnings.setLevel(logging.WARNING)  # the rest is for the log file of the run
     logging.getLogger().addHandler(warnings)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
     try:
         app()
     except TamisError as error:
@@ -160,6 +162,8 @@ def main() -> None:
     except SystemExit as end:
         if end.code == INTERRUPTED:
             _end(f"interrupted; {KEPT}", INTERRUPTED)
+        if end.code == signal.SIGTERM:
+            _end(f"terminated; {KEPT}", 1)
         raise
 
 

@@ -58,8 +58,10 @@ def _run_step(
     step: Step, pool: Pool, store: Store, engine: Engine, reporter: Reporter
 ) -> StepReport:
     began = time.monotonic()
-    missing = store.missing(step.folder, step.wanted, pool.parts)
-    tasks = [Task(part, names, step.reads, step.folder) for part, names in missing.items()]
+    missing = store.missing(step.folder, step.wanted, pool.parts, step.whole)
+    tasks = [
+        Task(part, names, step.reads, step.folder, step.whole) for part, names in missing.items()
+    ]
     n_rows = sum(part.n_rows for part in missing)
     spent: dict[str, float] = {}
     if tasks:

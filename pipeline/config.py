@@ -1,6 +1,5 @@
 """The YAML file as types. Unknown keys are errors; each `use:` block becomes its object at once."""
 
-import math
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -20,12 +19,11 @@ from ..errors import UsageError
 from ..scorers.base import Params, Scorer
 from ..stages.base import Stage
 from ..stages.ingest import Source
-from ..stages.selectors.base import Selector
+from ..stages.selectors.base import Selector, share_of
 from . import lookup
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 BLOCK_NAME = r"^[a-z][a-z0-9_]*$"
-ROW_COLUMNS = ("row_id", "sample_id", "source")
 
 
 def _builder(section: str) -> BeforeValidator:
@@ -86,7 +84,7 @@ class BudgetConfig(BaseModel):
         """Return the budget in rows for a pool of `n_pool` usable rows."""
         if self.fraction is None:
             return self.rows or 0
-        return math.floor(round(self.fraction * n_pool, 6))  # 0.07 * 100 is 7.000000000000001
+        return share_of(n_pool, self.fraction)
 
 
 class EngineConfig(BaseModel):

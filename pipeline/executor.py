@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3  # of a part whose worker dies
+PATIENCE_S = 60  # without news, before it is said that nothing happens
 OBJECT_STORE_BYTES = 256 << 20  # receipts are small
 
 
@@ -76,6 +77,9 @@ class Worker:
         self.name = ""
         self.stage: Stage | None = None
 
+    def ready(self) -> None:
+        """Answer, which says that the worker is up."""
+
     def compute(self, name: str, stage: Stage, task: Task) -> Receipt | TamisError | str:
         """Return a receipt, or what went wrong; a model is loaded with the first task of a step."""
         try:
@@ -112,25 +116,37 @@ class RayEngine:
         gpus = stage.resources().gpus
         if gpus and self.config.gpus_per_worker is not None:
             gpus = self.config.gpus_per_worker
+        self._check_room(gpus)
         self._resize(min(self._n_workers(gpus), len(tasks)), gpus)
+        for module in lookup.USER_MODULES:  # which workers could not import
+            ray.cloudpickle.register_pickle_by_value(module)
         name, handle = tasks[0].folder, ray.put(stage)
         waiting = [(task, 1) for task in reversed(tasks)]
-        running: dict[Any, tuple[Task, int, ActorHandle]] = {}
-        idle = list(self._workers)
-        while waiting or running:
+        # A worker gets work once it is up: a cluster may be slow to find room for it, or never do.
+        running: dict[Any, tuple[Task | None, int, ActorHandle]] = {
+            worker.ready.remote(): (None, 1, worker) for worker in self._workers
+        }
+        idle: list[ActorHandle] = []
+        while waiting or any(task for task, _, _ in running.values()):
             while waiting and idle:
-                (task, attempt), worker = waiting.pop(), idle.pop()
-                running[worker.compute.remote(name, handle, task)] = (task, attempt, worker)
-            done, _ = ray.wait(list(running), num_returns=1)
+                (next_task, attempt), worker = waiting.pop(), idle.pop()
+                running[worker.compute.remote(name, handle, next_task)] = next_task, attempt, worker
+            done, _ = ray.wait(list(running), num_returns=1, timeout=PATIENCE_S)
+            if not done:
+                self._say_stuck([task for task, _, _ in running.values()], gpus)
+                continue
             task, attempt, worker = running.pop(done[0])
             try:
                 result = ray.get(done[0])
             except (RayActorError, OutOfMemoryError) as error:
-                idle.append(self._replace(worker))
-                waiting.append((task, self._next_attempt(task, attempt, error)))
+                attempt = _next_attempt(task, attempt, error)
+                worker = self._replace(worker)
+                running[worker.ready.remote()] = None, attempt if task is None else 1, worker
+                waiting += [(task, attempt)] if task else []
                 continue
             idle.append(worker)
-            yield _receipt(result)
+            if task is not None:
+                yield _receipt(result)
 
     def close(self) -> None:
         """Leave the cluster, and end it if it was started for this run."""
@@ -151,19 +167,44 @@ class RayEngine:
         if address == "local":
             _guard_with_token()
             options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-            if self.config.workers:
-                options["num_cpus"] = self.config.workers * self.config.threads
+            workers = self.config.workers or 1
+            asked = workers * self.config.threads
+            options["num_cpus"] = asked if self.config.workers else max(os.cpu_count() or 1, asked)
         else:
             _check_reachable(address)
         import ray
 
-        for module in lookup.USER_MODULES:
-            ray.cloudpickle.register_pickle_by_value(module)
         try:
             ray.init(address, **options)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise PlanError(f"engine.address {address!r}: cannot join Ray: {error}") from error
         self._started = True
+
+    def _say_stuck(self, running: Sequence[Task | None], gpus: float) -> None:
+        if not any(running):
+            log.warning("no worker has come up for %d s; %s", PATIENCE_S, self._room(gpus))
+
+    def _check_room(self, gpus: float) -> None:
+        """Raise if the whole cluster has not what one worker needs: it would wait for ever."""
+        import ray
+
+        has = ray.cluster_resources()
+        if any(has.get(name, 0) < amount for name, amount in self._needs(gpus).items()):
+            raise PlanError(f"engine: {self._room(gpus)}")
+
+    def _needs(self, gpus: float) -> dict[str, float]:
+        return {"CPU": self.config.threads, "GPU": gpus, "memory": self.config.memory or 0}
+
+    def _room(self, gpus: float) -> str:
+        import ray
+
+        has = ray.cluster_resources()
+        shown = ", ".join(
+            f"{amount:,g} {name} (there are {has.get(name, 0):,g})"
+            for name, amount in self._needs(gpus).items()
+            if amount
+        )
+        return f"a worker needs {shown}"
 
     def _n_workers(self, gpus: float) -> int:
         import ray
@@ -201,17 +242,21 @@ class RayEngine:
         self._workers.append(self._new())
         return self._workers[-1]
 
-    def _next_attempt(self, task: Task, attempt: int, error: Exception) -> int:
-        first_line = str(error).strip().splitlines()[0]
-        log.warning(
-            "a worker died on part %s (attempt %d): %s", task.part.hash, attempt, first_line
-        )
-        if attempt == ATTEMPTS:
-            raise WorkerError(
-                f"a worker died {ATTEMPTS} times on part {task.part.hash} (rows from "
-                f"{task.part.first} on) of {task.folder}: {first_line}"
-            ) from error
-        return attempt + 1
+
+def _next_attempt(task: Task | None, attempt: int, error: Exception) -> int:
+    """The number of the next attempt at a part, or at starting a worker.
+
+    Raises:
+        WorkerError: there were enough.
+    """
+    first_line = str(error).strip().splitlines()[0]
+    at = "as it started"
+    if task is not None:
+        at = f"on part {task.part.hash} (rows from {task.part.first} on) of {task.folder}"
+    log.warning("a worker died %s (attempt %d): %s", at, attempt, first_line)
+    if attempt == ATTEMPTS:
+        raise WorkerError(f"a worker died {ATTEMPTS} times {at}: {first_line}") from error
+    return attempt + 1
 
 
 def _guard_with_token() -> None:

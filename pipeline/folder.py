@@ -1,6 +1,9 @@
 """The folder of a run: claimed at its start, finished by its manifest, never overwritten."""
 
+import fcntl
+import itertools
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,10 +29,12 @@ class RunFolder:
     Attributes:
         path: `<out>/<name>`, with a number where other runs have the name.
         is_done: it was finished before, with the same result.
+        lock: held while it is filled; the system gives it up when the process ends, however.
     """
 
     path: Path
     is_done: bool = False
+    lock: int | None = None
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -42,6 +47,22 @@ class RunFolder:
         with whole_file(self.path / MANIFEST) as partial:
             partial.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
+    def prepare(self, config: Config) -> None:
+        """Remove what an earlier start left, and write down what is run."""
+        try:
+            if any(self.path.iterdir()):
+                _clear(self.path)
+            with whole_file(self.path / CONFIG) as partial:
+                partial.write_text(config.to_yaml(), "utf-8")
+        except BaseException:  # whatever it is, nobody will fill the folder
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Let another process have the folder."""
+        if self.lock is not None:
+            os.close(self.lock)
+
 
 def claim(config: Config, fingerprint: str, overwrite: bool = False) -> RunFolder:
     """Return the folder of a run: of a finished one with the same result, or one to fill.
@@ -52,30 +73,47 @@ def claim(config: Config, fingerprint: str, overwrite: bool = False) -> RunFolde
         overwrite: remove another run that has the name.
 
     Raises:
-        ConfigError: `overwrite` of something that is not a run.
+        ConfigError: `overwrite` of something that is not a run, or another process fills it.
     """
-    number = 1
-    while True:
+    for number in itertools.count(1):
         suffix = "" if number == 1 else f"-{number}"
         path = Path(config.out) / f"{config.name}{suffix}"
-        if path.exists():
-            if not overwrite and _is_done(path, fingerprint):
-                return RunFolder(path, is_done=True)
-            if not overwrite and not _is_same(path, config):
-                number += 1
-                continue
-            _clear(path)
         path.mkdir(parents=True, exist_ok=True)
-        with whole_file(path / CONFIG) as partial:
-            partial.write_text(config.to_yaml(), "utf-8")
-        return RunFolder(path)
+        lock = _lock(path)
+        if lock is None:
+            if overwrite or _is_same(path, config):
+                raise ConfigError(
+                    f"another process fills {path}; wait for it, or choose another out or name"
+                )
+            continue
+        folder = RunFolder(path, lock=lock)
+        if overwrite or not any(path.iterdir()) or _is_same(path, config):
+            folder.prepare(config)
+            return folder
+        folder.release()
+        if _is_done(path, fingerprint):
+            return RunFolder(path, is_done=True)
+    raise AssertionError  # numbers do not end
+
+
+def _lock(path: Path) -> int | None:
+    """A handle that locks a folder, or None where another process has it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
 
 
 def _is_done(path: Path, fingerprint: str) -> bool:
     manifest = path / MANIFEST
-    return manifest.is_file() and json.loads(manifest.read_text("utf-8")).get("fingerprint") == (
-        fingerprint
-    )
+    if not manifest.is_file():
+        return False
+    found = json.loads(manifest.read_text("utf-8"))
+    whole = all((path / name).is_file() for name in found.get("files", ()))
+    return bool(whole and found.get("fingerprint") == fingerprint)
 
 
 def _is_same(path: Path, config: Config) -> bool:

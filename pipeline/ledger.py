@@ -18,7 +18,7 @@ HEAD = pa.schema(
         ("step", pa.string()),  # ingest, a scorer without a number, or a selector
         ("reason", pa.string()),  # null for kept rows
         ("rank", pa.int64()),  # place in the order of that selector, from 1
-        ("margin", pa.float32()),  # distance to its cut
+        ("margin", pa.float32()),  # distance to its cut, null where it has none
     ]
 )
 
@@ -42,7 +42,9 @@ def make_ledger(
         "step": pa.array(decisions.step, pa.string()),
         "reason": pa.array(decisions.reason, pa.string(), mask=decisions.kept),
         "rank": pa.array(decisions.rank, mask=~ranked),
-        "margin": pa.array(decisions.margin.astype(np.float32), mask=~ranked),
+        "margin": pa.array(
+            decisions.margin.astype(np.float32), mask=~ranked | np.isnan(decisions.margin)
+        ),
     }
     usable = pa.table(columns, schema=HEAD)
     for name in scorers:

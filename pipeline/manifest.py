@@ -36,6 +36,7 @@ def result_fingerprint(config: Config, pool: Pool, plan: Plan) -> str:
         "selector": selectors,
         "budget": config.budget.model_dump() if config.budget else None,
         "labels": config.labels,
+        "seed": config.seed,
         "name": config.name,
     }
     return key(canonical(made))

@@ -32,6 +32,7 @@ class Step:
         stage: what runs; a scorer is wrapped in `Score`.
         wanted: its columns to compute, without its name.
         reads: where its inputs live, by full name.
+        whole: it reads more of the rows than the conversations: their source or other columns.
         text: what was hashed.
         folder: `<use>-<key>`, where its columns live.
     """
@@ -40,6 +41,7 @@ class Step:
     stage: Stage
     wanted: tuple[str, ...]
     reads: Mapping[str, Address]
+    whole: bool
     text: str
     folder: str
 
@@ -166,7 +168,13 @@ class _Planner:
             raise PlanError(f"{reader} reads {field.name} as {field.type}, but it is {made}")
 
     def _check_row_column(self, reader: str, field: pa.Field) -> None:
-        if field.name in ROWS.names or field.name in self.pool.columns:
+        if field.name == "row_id" and reader in self.stages:
+            raise PlanError(
+                f"{reader} reads row_id, which is a place in the pool; what a signal or scorer "
+                f"finds is kept by content, wherever a row stands"
+            )
+        unread = not self.pool.parts and field.name.startswith("data.")  # a later part may have it
+        if field.name in ROWS.names or field.name in self.pool.columns or unread:
             if field.name.startswith("data.") and field.type != pa.null():
                 raise PlanError(f"{reader} reads {field.name}; read it by the `column` scorer")
             return
@@ -183,22 +191,23 @@ class _Planner:
     def _step(self, name: str, columns: dict[str, Address]) -> Step:
         """Name a step by all that makes its result, and note where its columns will live."""
         stage, wanted = self.stages[name], tuple(self.wanted[name])
-        reads = {c: columns.get(c, Address("", c)) for c in stage.reads.names}
+        reads = {c: columns.get(c, self.pool.address(c)) for c in stage.reads.names}
+        whole = any(a.whole for a in reads.values())
         params: Params = stage.scorer if isinstance(stage, Score) else stage
         made: dict[str, Any] = {
             "class": type(params).__name__,
             "version": lookup.version_of(type(params)),
             "fields": stage.identity(),
-            "inputs": {c: address.folder for c, address in reads.items() if address.folder},
+            "inputs": {c: a.folder or a.kind for c, a in reads.items() if a.folder or a.kind},
         }
         if stage.depends_on_hardware:
             made["threads"] = self.config.engine.threads
         if isinstance(params, Scorer) and params.fits_pool:
-            made["pool"] = [part.hash for part in self.pool.parts]
+            made["pool"] = [part.name(whole) for part in self.pool.parts]
         text = canonical(made)
         folder = f"{_short(use_of(params))}-{key(text)}"
-        columns |= {f"{name}.{column}": Address(folder, column) for column in wanted}
-        return Step(name, stage, wanted, reads, text, folder)
+        columns |= {f"{name}.{column}": Address(folder, column, whole) for column in wanted}
+        return Step(name, stage, wanted, reads, whole, text, folder)
 
 
 def _short(use: str) -> str:

@@ -12,25 +12,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from ..errors import DataError
+from ..errors import ArtifactError, DataError
 from ..stages.hub import resolve_dataset
 from ..stages.ingest import (
     REJECTED,
     RawPart,
     Source,
     ingest,
-    part_hash,
+    part_hashes,
     rejected_table,
     rows_table,
 )
-from ..stages.readers import find_files, is_dataset_folder
+from ..stages.readers import find_files, is_dataset_folder, kind_of
 from .config import Config
 from .fingerprint import canonical, key
-from .store import Part, Store, whole_file
+from .store import Address, Part, Store, whole_file
 
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when the same input gives other rows
+CONVERSATION = ("sample_id", "messages", "tools", "input_start")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class Pool:
         """Usable rows."""
         return sum(part.n_rows for part in self.parts)
 
+    def address(self, column: str) -> Address:
+        """Return where a column of the rows lives; conversations alone do not make it whole."""
+        return Address("", column, column not in CONVERSATION, self.columns.get(column, ""))
+
     @property
     def n_rejected(self) -> int:
         """Records that are not rows."""
@@ -73,6 +78,11 @@ def pin_sources(config: Config) -> Config:
     pinned = []
     for source in config.data:
         local = Path(source.path).exists() or any(c in source.path for c in "*?[")
+        if local and source.revision is not None:
+            raise DataError(
+                f"data.{source.name}.revision is {source.revision!r}, but {source.path!r} is a "
+                f"local path; only datasets of the hub have revisions"
+            )
         if not local:
             if Path(source.path).is_absolute() or source.path.startswith("."):
                 raise DataError(f"data.{source.name}: no file or folder {source.path!r}")
@@ -115,7 +125,7 @@ def find_pool(store: Store, name: str) -> Pool | None:
         log.warning("%s is damaged (%s): the input is read again", path, error)
         return None
     whole = (_folder(store, name) / "rejected.parquet").is_file()
-    return pool if whole and all(store.has_rows(part.hash) for part in pool.parts) else None
+    return pool if whole and all(store.has_rows(part) for part in pool.parts) else None
 
 
 def read_pool(config: Config, store: Store, name: str, progress: Callable[[int], None]) -> Pool:
@@ -147,9 +157,10 @@ def read_pool(config: Config, store: Store, name: str, progress: Callable[[int],
             n_input = raw.first + raw.n
             if raw.rows:
                 rows = rows_table(raw)
-                part = Part(part_hash(raw), raw.first, len(rows))
-                if not store.has_rows(part.hash):
-                    store.write_rows(part.hash, rows)
+                conversations, whole = part_hashes(raw, VERSION)
+                part = Part(conversations, raw.first, len(rows), whole)
+                if not store.has_rows(part):
+                    store.write_rows(part, rows)
                 parts.append(part)
                 _note_columns(rows, columns)
                 extras |= _extras(raw)
@@ -169,7 +180,7 @@ def check_strict(config: Config, store: Store, pool: Pool) -> None:
         DataError: the first of them.
     """
     if config.strict and pool.n_rejected:
-        rejected = pq.read_table(_folder(store, pool.key) / "rejected.parquet")
+        rejected = _rejected(store, pool)
         raise _strict(config, rejected.slice(0, 1).to_pylist()[0])
 
 
@@ -186,7 +197,7 @@ def peek_pool(config: Config, name: str) -> Pool:
 
 def rejected_rows(store: Store, config: Config, pool: Pool) -> pa.Table:
     """Return what was rejected: row_id, source, file, line, reason and the start of its text."""
-    table = pq.read_table(_folder(store, pool.key) / "rejected.parquet")
+    table = _rejected(store, pool)
     names = {
         source.name: [str(file) for file in input_files(source)] or [source.path]
         for source in config.data
@@ -195,6 +206,14 @@ def rejected_rows(store: Store, config: Config, pool: Pool) -> pa.Table:
     files = [names[source][min(number, len(names[source]) - 1)] for source, number in pairs]
     place = table.schema.get_field_index("file")
     return table.set_column(place, "file", pa.array(files, pa.string()))
+
+
+def _rejected(store: Store, pool: Pool) -> pa.Table:
+    path = _folder(store, pool.key) / "rejected.parquet"
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ArtifactError(str(path), str(error).splitlines()[0]) from error
 
 
 def _folder(store: Store, name: str) -> Path:
@@ -228,7 +247,7 @@ def _content(files: list[Path]) -> list[str]:
         with path.open("rb", buffering=0) as stream:
             while block := stream.read(1 << 22):
                 checksum.update(block)
-        digests.append(f"{path.suffix}:{checksum.hexdigest()}")
+        digests.append(f"{kind_of(path)}:{checksum.hexdigest()}")
     return digests
 
 

@@ -1,6 +1,7 @@
 """A run from config to curated dataset, top to bottom."""
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from .folder import CURATED, RunFolder, claim
 from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pin_sources, pool_key, read_pool, rejected_rows
-from .store import Address, Store
+from .store import Address, Store, whole_file
 
 log = logging.getLogger(__name__)
 
@@ -78,17 +79,20 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     folder = claim(config, manifest.result_fingerprint(config, pool, plan), overwrite)
     if folder.is_done:
         return Result(folder, folder.manifest, was_done=True)
-    with logging_to(folder.path / "log.jsonl"):
+    try:
+        with logging_to(folder.path / "log.jsonl"):
 
-        def work() -> tuple[Scored, dict[str, Any]]:
-            scored = score_pool(config, store, name, reporter)
-            return scored, _choose_and_export(config, store, scored, folder)
+            def work() -> tuple[Scored, dict[str, Any]]:
+                scored = score_pool(config, store, name, reporter)
+                return scored, _choose_and_export(config, store, scored, folder)
 
-        scored, found = _undamaged(store, work)
-        record = manifest.make_manifest(config, scored.pool, scored.plan, scored.reports, began)
-        names = ["config.yaml", "ledger.parquet", "rejected.parquet", "curated"]
-        record |= found | {"files": manifest.describe_files(folder.path, names)}
-        folder.finish(record)
+            scored, found = _undamaged(store, work)
+            record = manifest.make_manifest(config, scored.pool, scored.plan, scored.reports, began)
+            names = ["config.yaml", "ledger.parquet", "rejected.parquet", "curated"]
+            record |= found | {"files": manifest.describe_files(folder.path, names)}
+            folder.finish(record)
+    finally:
+        folder.release()
     return Result(folder, record)
 
 
@@ -111,8 +115,8 @@ def score_pool(config: Config, store: Store, name: str, reporter: Reporter) -> S
         reports = compute(plan, pool, store, engine, reporter)
     finally:
         engine.close()
-    tables = store.read_pool(pool.parts, _selection_columns(config, plan))
-    table = pa.concat_tables(list(tables), promote_options="permissive").combine_chunks()
+    tables = store.read_pool(pool.parts, _selection_columns(config, pool, plan))
+    table = pa.concat_tables(list(tables), promote_options="default").combine_chunks()
     return Scored(pool, plan, reports, table)
 
 
@@ -131,7 +135,11 @@ def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:
         table = ledger.with_scorer(table, scored.table, scorer)
     fingerprint = manifest.result_fingerprint(config, scored.pool, scored.plan)
     folder = claim(config, fingerprint)
-    pq.write_table(table, folder.path / "scores.parquet", compression="zstd")
+    try:
+        with whole_file(folder.path / "scores.parquet") as partial:
+            pq.write_table(table, partial, compression="zstd")
+    finally:
+        folder.release()
     return folder.path / "scores.parquet", table
 
 
@@ -167,18 +175,19 @@ def _open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> P
         return read_pool(config, store, name, progress)
 
 
-def _selection_columns(config: Config, plan: Plan) -> dict[str, Address]:
+def _selection_columns(config: Config, pool: Pool, plan: Plan) -> dict[str, Address]:
     names = ["row_id", "sample_id", "source"]
     names += [f"{name}.{kind}" for name in config.scorers for kind in ("score", "status")]
     names += [name for selector in config.selector for name in selector.reads.names]
     names += [name for name in (plan.cost, config.labels) if name]
-    return {name: plan.columns.get(name, Address("", name)) for name in names}
+    return {name: plan.columns.get(name, pool.address(name)) for name in names}
 
 
 def _choose_and_export(
     config: Config, store: Store, scored: Scored, folder: RunFolder
 ) -> dict[str, Any]:
     """Write ledger, rejected rows and curated dataset; return what the manifest says of them."""
+    shutil.rmtree(folder.path / CURATED, ignore_errors=True)  # of an attempt that broke off
     budget = selection.budget_of(config.budget, scored.pool.n_rows, scored.plan.cost)
     decisions = selection.decide(scored.table, config.selector, budget)
     rejected = rejected_rows(store, config, scored.pool)
@@ -210,18 +219,21 @@ def _export(
     content = "\n".join(kept["sample_id"].to_pylist())
     write_curated(
         folder.path / CURATED,
-        _kept_rows(store, scored.pool, kept, schema),
+        _kept_rows(store, scored.pool, kept, (schema, scores)),
         schema,
         len(kept),
         key(content),
     )
 
 
-def _kept_rows(store: Store, pool: Pool, kept: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
+def _kept_rows(
+    store: Store, pool: Pool, kept: pa.Table, shape: tuple[pa.Schema, list[str]]
+) -> Iterator[pa.Table]:
     """Rows of the pool that are kept, part by part, in the shape of the export."""
+    schema, scores = shape
     ids = kept["row_id"].to_numpy()
     names = ["row_id", "sample_id", "source", "messages", "tools", *pool.columns]
-    columns = {name: Address("", name) for name in names}
+    columns = {name: pool.address(name) for name in names}
     at = 0
     for part, following in zip(pool.parts, [*pool.parts[1:], None], strict=True):
         end = len(ids) if following is None else int(ids.searchsorted(following.first))
@@ -230,7 +242,7 @@ def _kept_rows(store: Store, pool: Pool, kept: pa.Table, schema: pa.Schema) -> I
         own = kept.slice(at, end - at)
         rows = store.read(part, columns)
         rows = rows.filter(pc.is_in(rows["row_id"], own["row_id"].combine_chunks()))
-        for name in ("rank", *(c for c in schema.names if c.endswith(".score"))):
+        for name in ("rank", *scores):
             rows = rows.append_column(name, own[name])
         yield shape_rows(rows, schema)
         at = end

@@ -23,7 +23,8 @@ class Decisions:
         step: the scorer without a number for it, or the selector that dropped or kept it.
         reason: why it was dropped; empty for kept rows.
         rank: its place in that selector's order, from 1; 0 if it never came to one.
-        margin: its distance to that selector's cut; NaN likewise.
+        margin: its distance to that selector's cut; NaN likewise, and for rows over the budget of
+            a selector whose order is not one of numbers.
         kept: True if it is in the selection.
     """
 
@@ -74,11 +75,9 @@ def decide(pool: pa.Table, selectors: Sequence[Selector], budget: Budget) -> Dec
     alive = np.arange(n)
     for place, (name, selector) in enumerate(zip(step_names(selectors), selectors, strict=True)):
         alive = _with_numbers(pool, selector, alive, made)
-        alive = _narrow(pool, (name, selector), budget, alive, made)
+        alive, worth = _narrow(pool, (name, selector), budget, alive, made)
         if place == len(selectors) - 1:
-            n_fit = budget.fits(pool, alive)
-            made.reason[alive[n_fit:]] = OVER_BUDGET
-            alive = alive[:n_fit]
+            alive = _within(pool, budget, alive, worth, made)
     made.kept[alive] = True
     if not len(alive):
         raise PlanError(f"nothing is kept: {_funnel(made)}")
@@ -114,6 +113,7 @@ def _with_numbers(
         scored = np.asarray(pc.is_in(status, pa.array(NUMBERED)))
         without = alive[~scored]
         made.step[without] = scorer
+        made.rank[without], made.margin[without] = 0, np.nan
         made.reason[without] = np.array(status.filter(pa.array(~scored)).to_pylist(), dtype=object)
         alive = alive[scored]
     return alive
@@ -125,8 +125,11 @@ def _narrow(
     budget: Budget,
     alive: np.ndarray,
     made: Decisions,
-) -> np.ndarray:
-    """Run one selector over the rows that are left; return those it keeps, best first."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run one selector over the rows that are left; return those it keeps, best first.
+
+    With them comes what each is worth to it, NaN where its order is not one of numbers.
+    """
     name, selector = named
     choice = selector(pool.take(pa.array(alive)), budget)
     ordered = alive[choice.order]
@@ -136,7 +139,20 @@ def _narrow(
     made.margin[alive] = choice.margin
     made.reason[alive] = ""
     made.reason[alive[dropped]] = choice.reason[dropped]
-    kept: np.ndarray = ordered[: choice.n_kept]
+    kept = choice.order[: choice.n_kept]
+    worth = np.full(len(kept), np.nan) if choice.worth is None else choice.worth[kept]
+    return alive[kept], worth
+
+
+def _within(
+    pool: pa.Table, budget: Budget, ordered: np.ndarray, worth: np.ndarray, made: Decisions
+) -> np.ndarray:
+    """Cut what the last selector kept down to the budget; margins are then to the last kept."""
+    n_fit = budget.fits(pool, ordered)
+    cut = ordered[n_fit:]
+    made.reason[cut] = OVER_BUDGET
+    made.margin[cut] = worth[n_fit:] - (worth[n_fit - 1] if n_fit else np.inf)
+    kept: np.ndarray = ordered[:n_fit]
     return kept
 
 

@@ -3,9 +3,10 @@
 ::
 
     store/
-      rows/<part hash>.parquet                    canonical rows of a part
+      rows/<part rows>.parquet                    canonical rows of a part
       pools/<key>/pool.json, rejected.parquet     which parts a pool is made of
-      <use>-<key>/<column>/<part hash>.parquet    one column of one part
+      <use>-<key>/<column>/<part hash>.parquet    one column of one part; under <part rows> where
+                                                  it comes from more than the conversations
       <use>-<key>/step.json                       the text that was hashed into the key
 
 A file gets its name only when it is whole (written aside, synced, renamed), and nothing is ever
@@ -29,10 +30,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import ArtifactError
+from ..stages.columns import as_kind
 
 log = logging.getLogger(__name__)
-
-ROW_COLUMNS = ("sample_id", "source", "messages", "tools", "input_start")
 
 
 @dataclass(frozen=True)
@@ -40,22 +40,42 @@ class Part:
     """A stretch of the pool.
 
     Attributes:
-        hash: of its content; names its files.
+        hash: of its conversations; names what is computed from them alone.
         first: row_id of its first position.
         n_rows: usable rows.
+        rows: hash of all its columns; names the file of its rows, and what is computed from their
+            source or other columns. By default the same.
     """
 
     hash: str
     first: int
     n_rows: int
+    rows: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            object.__setattr__(self, "rows", self.hash)
+
+    def name(self, whole: bool) -> str:
+        """Return the name of a file that comes from the whole rows, or from conversations alone."""
+        return self.rows if whole else self.hash
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a column lives: the folder of its step, and its name there; no folder: in the rows."""
+    """Where a column lives.
+
+    Attributes:
+        folder: of its step; empty for a column of the rows.
+        column: its name there.
+        whole: its step reads more of the rows than the conversations.
+        kind: Arrow type that an input column has in the whole pool, where a part may hold another.
+    """
 
     folder: str
     column: str
+    whole: bool = False
+    kind: str = ""
 
 
 class Store:
@@ -64,35 +84,35 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def has_rows(self, part_hash: str) -> bool:
+    def has_rows(self, part: Part) -> bool:
         """Return whether a part's rows are there."""
-        return self._rows(part_hash).is_file()
+        return self._rows(part).is_file()
 
-    def write_rows(self, part_hash: str, rows: pa.Table) -> None:
+    def write_rows(self, part: Part, rows: pa.Table) -> None:
         """Keep the rows of a part."""
-        self._write(self._rows(part_hash), rows, "rows", part_hash)
+        self._write(self._rows(part), rows, "rows", part.rows)
 
     def missing(
-        self, folder: str, columns: Sequence[str], parts: Sequence[Part]
+        self, folder: str, columns: Sequence[str], parts: Sequence[Part], whole: bool = False
     ) -> dict[Part, list[str]]:
         """Return for each part the columns that are not there yet.
 
         Complete parts are left out, and so is a part with the content of one before it.
         """
         there = {column: _names(self.root / folder / column) for column in columns}
-        distinct = {part.hash: part for part in reversed(parts)}
+        distinct = {part.name(whole): part for part in reversed(parts)}
         found = {
-            part: [c for c in columns if f"{part.hash}.parquet" not in there[c]]
+            part: [c for c in columns if f"{part.name(whole)}.parquet" not in there[c]]
             for part in parts
-            if distinct[part.hash] is part
+            if distinct[part.name(whole)] is part
         }
         return {part: names for part, names in found.items() if names}
 
-    def write(self, folder: str, part: Part, columns: pa.Table) -> None:
+    def write(self, folder: str, part: Part, columns: pa.Table, whole: bool = False) -> None:
         """Keep computed columns of a part, each in its own file."""
         for name in columns.column_names:
-            path = self.root / folder / name / f"{part.hash}.parquet"
-            self._write(path, columns.select([name]), folder, part.hash)
+            path = self.root / folder / name / f"{part.name(whole)}.parquet"
+            self._write(path, columns.select([name]), folder, part.name(whole))
 
     def read(self, part: Part, columns: Mapping[str, Address]) -> pa.Table:
         """Return columns of a part, under the names given.
@@ -103,16 +123,20 @@ class Store:
         own = [name for name, address in columns.items() if not address.folder]
         found: dict[str, pa.ChunkedArray] = {}
         if own or not columns:
-            rows = self._read(self._rows(part.hash), "rows", part, ["position", *own])
+            rows = self._read(
+                self._rows(part), "rows", part, whole=True, columns=["position", *own]
+            )
             position = rows["position"].cast(pa.int64())
             rows = rows.append_column("row_id", pc.add(position, part.first))
             for name in own:
                 absent = name not in rows.column_names  # no row of this part has that field
-                found[name] = _nulls(len(rows)) if absent else rows[name]
+                column = _nulls(len(rows)) if absent else rows[name]
+                found[name] = as_kind(column, columns[name].kind)
         for name, address in columns.items():
             if address.folder:
-                path = self.root / address.folder / address.column / f"{part.hash}.parquet"
-                table = self._read(path, address.folder, part)
+                file = f"{part.name(address.whole)}.parquet"
+                path = self.root / address.folder / address.column / file
+                table = self._read(path, address.folder, part, whole=address.whole)
                 if table.column_names != [address.column]:
                     raise ArtifactError(str(path), f"has the columns {table.column_names}")
                 found[name] = table[address.column]
@@ -143,8 +167,8 @@ class Store:
         if path.exists():
             path.rename(path.with_name(f"{path.name}.damaged"))
 
-    def _rows(self, part_hash: str) -> Path:
-        return self.root / "rows" / f"{part_hash}.parquet"
+    def _rows(self, part: Part) -> Path:
+        return self.root / "rows" / f"{part.rows}.parquet"
 
     def _write(self, path: Path, table: pa.Table, what: str, part_hash: str) -> None:
         facts = {"tamis.what": what, "tamis.part": part_hash}
@@ -157,7 +181,7 @@ class Store:
             )
 
     def _read(
-        self, path: Path, what: str, part: Part, columns: list[str] | None = None
+        self, path: Path, what: str, part: Part, *, whole: bool, columns: list[str] | None = None
     ) -> pa.Table:
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -168,8 +192,8 @@ class Store:
             raise ArtifactError(str(path), str(error).splitlines()[0]) from error
         facts = table.schema.metadata or {}
         named = facts.get(b"tamis.what"), facts.get(b"tamis.part")
-        if named != (what.encode(), part.hash.encode()):
-            raise ArtifactError(str(path), f"is not {what} of part {part.hash}")
+        if named != (what.encode(), part.name(whole).encode()):
+            raise ArtifactError(str(path), f"is not {what} of part {part.name(whole)}")
         if len(table) != part.n_rows:
             raise ArtifactError(str(path), f"has {len(table)} rows, the part has {part.n_rows}")
         return table.replace_schema_metadata(None)

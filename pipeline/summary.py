@@ -57,8 +57,9 @@ def describe_plan(plan: Plan, pool: Pool, store: Store, is_read: bool) -> Render
     """Return the steps of a plan, their columns, and what is computed already."""
     shown = _table("step", "runs", "columns", ">parts done", "key")
     for step in plan.steps:
-        missing = store.missing(step.folder, step.wanted, pool.parts)
-        n_done = len(pool.parts) - sum(p.hash in {m.hash for m in missing} for p in pool.parts)
+        missing = store.missing(step.folder, step.wanted, pool.parts, step.whole)
+        names = {part.name(step.whole) for part in missing}
+        n_done = sum(part.name(step.whole) not in names for part in pool.parts)
         done = f"{n_done}/{len(pool.parts)}" if is_read else "0"
         shown.add_row(Text(step.name), step.use, Text(", ".join(step.wanted)), done, step.key)
     if is_read:

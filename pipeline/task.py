@@ -18,12 +18,14 @@ class Task:
         missing: columns to compute.
         reads: where the inputs live.
         folder: where the columns go.
+        whole: whether they come from more of the rows than the conversations.
     """
 
     part: Part
     missing: Sequence[str]
     reads: Mapping[str, Address]
     folder: str
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def compute(stage: Stage, task: Task, root: str) -> Receipt:
     store = Store(Path(root))
     rows = store.read(task.part, task.reads)
     added = stage(rows, task.missing)
-    store.write(task.folder, task.part, added)
+    store.write(task.folder, task.part, added, task.whole)
     return Receipt(task.part, time.perf_counter() - began, dict(stage.spent()))
 
 

@@ -38,8 +38,10 @@ class Params(BaseModel):
 class Scorer(Params, ABC):
     """One score per row from signal columns. Cheap and pure; a row never depends on its batch."""
 
-    undefined: ClassVar[str] = "undefined"
-    """Status of a row whose inputs are fine but that has no score."""
+    @property
+    def undefined(self) -> str:
+        """Status of a row whose inputs are fine but that has no score."""
+        return "undefined"
 
     @property
     @abstractmethod
@@ -99,7 +101,8 @@ def row_status(rows: pa.Table) -> pa.Array:
     for name in rows.column_names:
         if not name.endswith(".status"):
             continue
-        other = rows[name].combine_chunks()
+        # null: the row took no part in that pass; another status says why
+        other = pc.fill_null(rows[name].combine_chunks(), "ok")
         # ok gives way to anything, truncated only to a status without a number
         bad = pc.invert(pc.is_in(other, pa.array(NUMBERED)))
         takes = pc.or_(pc.equal(status, "ok"), pc.and_(pc.equal(status, "truncated"), bad))

@@ -4,7 +4,7 @@ score = the value of the column (or minus it, with `prefer: low`)
 """
 
 from collections.abc import Iterable
-from typing import ClassVar, final
+from typing import final
 
 import numpy as np
 import pyarrow as pa
@@ -20,10 +20,13 @@ NUMBER = r"^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
 class Column(Scorer):
     """Any numeric column, such as `data.rating`; text that spells a number counts as one."""
 
-    undefined: ClassVar[str] = "not_a_number"
-
     column: str
     prefer: Preference = "high"
+
+    @property
+    def undefined(self) -> str:
+        """Why a row has no score."""
+        return "not_a_number"
 
     @property
     def reads(self) -> pa.Schema:
@@ -49,6 +52,9 @@ class Column(Scorer):
             column = column.cast(pa.string())
             spelled = pc.fill_null(pc.match_substring_regex(column, NUMBER), False)
             text = pc.if_else(spelled, pc.utf8_trim_whitespace(column), None)
+            # truth values beside texts in one column have become text
+            text = pc.if_else(pc.equal(column, "true"), "1", text)
+            text = pc.if_else(pc.equal(column, "false"), "0", text)
             return np.asarray(text.cast(pa.float64()).to_numpy(zero_copy_only=False))
         if not (
             pa.types.is_integer(column.type)

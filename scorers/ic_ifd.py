@@ -7,10 +7,12 @@ paper's prose speaks of the instruction's perplexity; its equation and its code 
 
     paper     instruction and answer as the signal cuts them
     official  the published code counts the newline that joins instruction and answer to the answer,
-              not to the instruction (it must be a token of its own: template `none`)
+              not to the instruction (it must be a token of its own: template `none`); the code
+              knows one turn only, so rows of several get no score
 """
 
-from typing import ClassVar, Literal, final
+from collections.abc import Mapping
+from typing import Literal, final
 
 import numpy as np
 import pyarrow as pa
@@ -25,10 +27,18 @@ from .turns import divide, last_of, mean
 class ICIFD(Scorer):
     """IFD over the loss of the instruction; an over-hard instruction lowers the score."""
 
-    undefined: ClassVar[str] = "too_few_tokens"
-
     signal: str = "base"
     mode: Literal["paper", "official"] = "paper"
+
+    @property
+    def undefined(self) -> str:
+        """Why a row has no score."""
+        return "too_few_tokens" if self.mode == "paper" else "too_few_tokens_or_several_turns"
+
+    @property
+    def requires(self) -> Mapping[str, str]:
+        """A newline between instruction and answer, and nothing else."""
+        return {"template": "none"} if self.mode == "official" else {}
 
     @property
     def reads(self) -> pa.Schema:

@@ -19,7 +19,7 @@ answers one by one.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, final
+from typing import Literal, final
 
 import numpy as np
 import pyarrow as pa
@@ -33,11 +33,14 @@ from .turns import Turns, divide, mean, read_turns
 class IFD(Scorer):
     """Instruction-following difficulty from the losses of one model."""
 
-    undefined: ClassVar[str] = "one_token_answer"
-
     signal: str = "base"
     mode: Literal["cherry", "superfiltering", "aligned"] = "superfiltering"
     turns: Literal["combined", "mean"] = "combined"
+
+    @property
+    def undefined(self) -> str:
+        """Why a row has no score."""
+        return "one_token_answer"
 
     @property
     def reads(self) -> pa.Schema:

@@ -35,7 +35,7 @@ PER_ROW = {
     "instruction_words": pa.int32(),
     "embedding": pa.list_(pa.float16()),  # unit norm
     "status": pa.string(),  # of the row: ok, truncated, or why there is no number
-    "given.status": pa.string(),  # of the pass: ok, not_finite or out_of_memory
+    "given.status": pa.string(),  # of the pass: ok or not_finite
     "alone.status": pa.string(),
 }
 

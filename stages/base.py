@@ -41,7 +41,6 @@ ROWS = pa.schema(
 class Resources:
     """What one worker of a stage needs; never part of a result's identity."""
 
-    cpus: float = 1.0
     gpus: float = 0.0
 
 

@@ -1,5 +1,6 @@
-"""Numbers of tokens, turns and sequences to Arrow columns of rows."""
+"""Numbers of tokens, turns and sequences to Arrow columns of rows; columns to other types."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,3 +68,20 @@ class Sequences:
             pa.array(sums, pa.float64(), mask=absent),
             pa.array(n.astype(np.int32), pa.int32(), mask=absent),
         )
+
+
+def as_kind(column: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
+    """Return an input column as the type that it has in the whole pool.
+
+    Args:
+        column: of one part.
+        kind: bool, int64, double, string, or empty: as it is. Numbers and truth values become text
+            as JSON spells them.
+    """
+    if not kind:
+        return column
+    target = pa.type_for_alias(kind)
+    if pa.types.is_string(target) and not pa.types.is_string(column.type):
+        texts = [None if value is None else json.dumps(value) for value in column.to_pylist()]
+        return pa.chunked_array([pa.array(texts, target)])
+    return column.cast(target, safe=False)

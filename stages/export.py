@@ -47,7 +47,7 @@ def curated_schema(
     leading = [name for name in LEADING if name != "tools" or "tools" in extras]
     fields = [(name, types.get(name, pa.string())) for name in leading]
     fields += [(name, pa.float32()) for name in scores]
-    taken = {name for name, _ in fields}
+    taken = {*LEADING, *scores}
     for name, kind in others.items():
         own = name.removeprefix("data.")
         fields.append((own if own not in taken else name, pa.type_for_alias(kind)))
@@ -67,7 +67,7 @@ def shape_rows(rows: pa.Table, schema: pa.Schema) -> pa.Table:
             columns[field.name] = _messages(rows["messages"], field.type)
             continue
         name = field.name if field.name in rows.column_names else f"data.{field.name}"
-        columns[field.name] = _cast(rows[name], field.type)
+        columns[field.name] = rows[name].cast(field.type)
     return pa.table(columns, schema=schema)
 
 
@@ -136,13 +136,6 @@ def _messages(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     inner = pa.StructArray.from_arrays(parts, fields=list(kind.value_type))
     offsets = pa.compute.subtract(lists.offsets, lists.offsets[0])
     return pa.ListArray.from_arrays(offsets, inner)
-
-
-def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    if pa.types.is_string(kind) and not pa.types.is_string(column.type):
-        texts = [None if v is None else json.dumps(v) for v in column.to_pylist()]
-        return pa.chunked_array([pa.array(texts, kind)])
-    return column.cast(kind)
 
 
 def _feature(kind: pa.DataType) -> Any:  # noqa: ANN401 - JSON

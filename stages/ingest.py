@@ -6,10 +6,12 @@ part. A part is named by the hash of its content, which leaves out where in the 
 that is computed for it is kept under that name.
 """
 
+import base64
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from .readers import Record, find_files, is_dataset_folder, read_file
 
 PEEK = 100  # records looked at to find the format of a source,
 PEEK_BROKEN = 10_000  # or more until one can be read at all
+SPOKEN = ("content", "tool_calls")
 PARTS = ("messages", "instruction", "input", "answer", "system", "tools")
 REJECTED = pa.schema(
     [
@@ -131,12 +134,23 @@ def rejected_table(part: RawPart) -> pa.Table:
     return pa.Table.from_pylist(part.rejected, schema=REJECTED)
 
 
-def part_hash(part: RawPart) -> str:
-    """Return the hash of a part's content (xxh3, 128 bits)."""
-    checksum = xxhash.xxh3_128()
+def part_hashes(part: RawPart, version: int) -> tuple[str, str]:
+    """Return two hashes (xxh3, 128 bits) of a part: of its conversations, and of all its columns.
+
+    What is computed from conversations alone is not lost when a source gets another name, or the
+    rows another column.
+
+    Args:
+        part: the part.
+        version: of how rows are read.
+    """
+    conversations, whole = xxhash.xxh3_128(), xxhash.xxh3_128()
+    for checksum in (conversations, whole):
+        checksum.update(_json([version, len(part.rows)]))
     for row in part.rows:
-        checksum.update(_json([row["position"], row["sample_id"], row["source"], row["other"]]))
-    return checksum.hexdigest()
+        conversations.update(_json([row["position"], row["sample_id"]]))
+        whole.update(_json([row["position"], row["sample_id"], row["source"], row["other"]]))
+    return conversations.hexdigest(), whole.hexdigest()
 
 
 def sample_id(conversation: Conversation) -> str:
@@ -223,7 +237,8 @@ def _row(record: Record, parts: Mapping[str, tuple[str, ...]], max_chars: int) -
     if record.error is not None:
         raise BadRecord(record.error)
     conversation = read_record(record.value, parts)
-    n_chars = sum(len(message["content"]) for message in conversation.messages)
+    texts = [message.get(part, "") for message in conversation.messages for part in SPOKEN]
+    n_chars = sum(map(len, texts)) + len(conversation.tools or "")
     if n_chars > max_chars:
         raise BadRecord(f"too long: {n_chars} characters, max_chars is {max_chars}")
     other = {name: _plain(value) for name, value in conversation.other.items()}
@@ -240,7 +255,21 @@ def _plain(value: object) -> object:
     """A field's value as a number, truth value or text; anything nested as JSON text."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    if isinstance(value, list | Mapping):
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=_spelled)
+    return _spelled(value)
+
+
+def _spelled(value: object) -> str:
+    """Text of what JSON does not have: dates in ISO 8601, bytes as UTF-8 or else base64."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return base64.b64encode(value).decode()
+    return str(value)
 
 
 def _natural(values: list[object]) -> pa.Array:
@@ -257,7 +286,7 @@ def _json(value: object) -> bytes:
 
 
 def _shown(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)[:2000]
+    return json.dumps(value, ensure_ascii=False, default=_spelled)[:2000]
 
 
 def _clean(text: str) -> str:

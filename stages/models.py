@@ -19,12 +19,12 @@ from ..errors import ModelError
 from ..kernels.token_stats import LMHead, token_stats
 
 if TYPE_CHECKING:  # heavy
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-WEIGHTS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+WEIGHTS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py")
 # config fields by which families multiply (+1) or divide (-1) their logits
 SCALES = {
     "logit_scale": 1,  # Cohere
@@ -57,21 +57,37 @@ class LM:
         return states
 
 
-@functools.lru_cache(maxsize=32)
-def resolve_revision(model: str, revision: str | None) -> str:
+def resolve_revision(model: str, revision: str | None, needed: str = "config.json") -> str:
     """Return what names a model's content: a commit on the hub, a checksum of a local folder.
 
+    Args:
+        model: a folder, or a repository of the hub.
+        revision: branch, tag or commit on the hub.
+        needed: a file that it must have; another one for a tokenizer alone.
+
     Raises:
-        ModelError: neither a folder with safetensors weights nor reachable on the hub.
+        ModelError: neither such a folder nor reachable on the hub.
     """
     folder = Path(model)
     if not folder.is_dir():
-        return Path(_download(model, revision, ["config.json"])).name
+        return _commit(model, revision, needed)
+    if not (folder / needed).is_file():
+        raise ModelError(f"model {model!r}: the folder has no {needed}")
     files = sorted({path for pattern in WEIGHTS for path in folder.glob(pattern)})
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"model {model!r}: the folder has no config.json")
+    facts = [(path, path.stat()) for path in files]
+    return _checksum(tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in facts))
+
+
+@functools.lru_cache(maxsize=32)
+def _commit(model: str, revision: str | None, needed: str) -> str:
+    return Path(_download(model, revision, [needed])).name
+
+
+@functools.lru_cache(maxsize=32)
+def _checksum(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Checksum of files; size and time say when one must be read again."""
     checksum = xxhash.xxh3_128()
-    for path in files:
+    for path, _, _ in files:
         checksum.update(path.name.encode() + b"\0")
         with path.open("rb") as stream:
             while block := stream.read(1 << 24):
@@ -100,7 +116,9 @@ def load_tokenizer(
         ) from error
 
 
-def window_of(model: str, revision: str | None, asked: int | None) -> int:
+def window_of(
+    model: str, revision: str | None, asked: int | None, trust_remote_code: bool = False
+) -> int:
     """Return the longest sequence to use: what is asked for, or the model's window up to 2048.
 
     Raises:
@@ -109,13 +127,30 @@ def window_of(model: str, revision: str | None, asked: int | None) -> int:
     import transformers  # heavy
 
     folder = model if Path(model).is_dir() else _download(model, revision, ["config.json"])
-    config = transformers.AutoConfig.from_pretrained(folder).get_text_config()
+    config = transformers.AutoConfig.from_pretrained(
+        folder, trust_remote_code=trust_remote_code
+    ).get_text_config()
     has = getattr(config, "max_position_embeddings", None)
+    if (steady := _steady_positions(config)) is not None:
+        has = min(has or steady, steady)
     if asked is None:
         return min(has or DEFAULT_WINDOW, DEFAULT_WINDOW)
     if has is not None and asked > has:
-        raise ModelError(f"max_tokens is {asked}, but {model!r} has {has} positions")
+        raise ModelError(f"max_tokens is {asked}, but {model!r} has {has} positions to use")
     return asked
+
+
+def _steady_positions(config: "PreTrainedConfig") -> int | None:
+    """Positions up to which LongRoPE is the same for every batch; None for other encodings.
+
+    Beyond them it takes other angles for a whole batch as soon as one row of it is longer, so that
+    a row's losses would depend on its neighbours.
+    """
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if "longrope" not in (rope.get("rope_type"), rope.get("type")):
+        return None
+    original = rope.get("original_max_position_embeddings")
+    return original or getattr(config, "original_max_position_embeddings", None)
 
 
 def resolve_dtype(dtype: str, device: str) -> str:

@@ -1,12 +1,13 @@
 """One pass of a model over sequences: statistics of chosen tokens, one vector per sequence."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
+from ..errors import WorkerError
 from ..kernels.pooling import pool
 from ..kernels.token_stats import token_stats
 from .models import LM
@@ -49,7 +50,7 @@ class PassResult:
     Attributes:
         stats: for each group of tokens the wanted statistics, (tokens,) each.
         vectors: (sequences, dim) fp32 unit vectors, or None.
-        status: for each sequence ok, not_finite or out_of_memory.
+        status: for each sequence ok or not_finite.
         tokens, padded: tokens run through the model, without and with padding.
         splits: batches that were halved for want of memory.
     """
@@ -95,8 +96,32 @@ class Pass:
             status=np.full(len(self.sequences), "ok", dtype=object),
         )
         for batch in pack([len(ids) for ids in self.sequences], self.batch_tokens):
-            _halving(self._run_batch, batch, self._result)
+            self._run_halving(batch)
         return self._result
+
+    def _run_halving(self, batch: list[int]) -> None:
+        """Run a batch; out of memory, run its first half, then its second, down to one sequence.
+
+        Raises:
+            WorkerError: one alone does not fit. That is the machine's want and not the row's, so it
+                is not kept as the row's status.
+        """
+        try:
+            self._run_batch(batch)
+            return
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise WorkerError(
+                    f"a sequence of {len(self.sequences[batch[0]])} tokens does not fit into "
+                    f"memory by itself; set max_tokens lower, or run with fewer workers"
+                ) from error
+        log.warning("out of memory with %d sequences: trying halves", len(batch))
+        self._result.splits += 1
+        middle = len(batch) // 2
+        self._run_halving(batch[:middle])
+        self._run_halving(batch[middle:])
 
     def _run_batch(self, batch: list[int]) -> None:
         result, device = self._result, self.lm.device
@@ -125,25 +150,6 @@ class Pass:
 
 def _empty(stat: str, n: int) -> np.ndarray:
     return np.zeros(n, dtype=np.int32 if stat == "rank" else np.float32)
-
-
-def _halving(run: Callable[[list[int]], None], batch: list[int], result: PassResult) -> None:
-    """Run a batch; out of memory, run its first half, then its second, down to one sequence."""
-    try:
-        run(batch)
-        return
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-    if len(batch) == 1:
-        log.warning("one sequence alone does not fit into memory: it gets no numbers")
-        result.status[batch] = "out_of_memory"
-        return
-    log.warning("out of memory with %d sequences: trying halves", len(batch))
-    result.splits += 1
-    middle = len(batch) // 2
-    _halving(run, batch[:middle], result)
-    _halving(run, batch[middle:], result)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -54,13 +54,17 @@ class Record:
 def find_files(path: Path) -> list[Path]:
     """Return the data files that a path names: a file, a folder or a glob, sorted by name.
 
+    Of a curated dataset, which holds its rows three times over, only the Parquet files are taken.
+
     Raises:
         DataError: nothing there, or nothing that can be read.
     """
     if path.is_file():
         files = [path]
+    elif (path / "data").is_dir() and (path / "arrow/train/state.json").is_file():
+        files = sorted((path / "data").glob("*.parquet"))
     elif path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if _kind(file) and file.is_file()]
+        files = [file for file in sorted(path.rglob("*")) if kind_of(file) and file.is_file()]
     else:
         anchor = Path(path.anchor) if path.anchor else Path()
         pattern = str(path.relative_to(anchor))
@@ -69,7 +73,7 @@ def find_files(path: Path) -> list[Path]:
     if not files:
         raise DataError(f"{path}: no data there (files that are read: {', '.join(SUFFIXES)})")
     for file in files:
-        if not _kind(file):
+        if not kind_of(file):
             raise DataError(
                 f"{file}: unknown kind of file; known are {', '.join(SUFFIXES)}, "
                 f"each also as {' or '.join(COMPRESSED)}"
@@ -92,7 +96,7 @@ def read_file(path: Path, max_chars: int) -> Iterator[Record]:
     Raises:
         DataError: the file is not what its suffix says.
     """
-    kind = _kind(path)
+    kind = kind_of(path)
     try:
         if kind == ".parquet":
             yield from read_tables(batch for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS))
@@ -106,7 +110,7 @@ def read_file(path: Path, max_chars: int) -> Iterator[Record]:
                     yield from _json_array(stream, max_chars)
                 else:
                     yield from _json_lines(stream, max_chars)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         first_line = str(error).splitlines()[0]
         raise DataError(f"{path}: not a readable {kind} file: {first_line}") from error
 
@@ -120,7 +124,8 @@ def read_tables(batches: Iterable[pa.RecordBatch | pa.Table]) -> Iterator[Record
             yield Record(place, value)
 
 
-def _kind(path: Path) -> str | None:
+def kind_of(path: Path) -> str | None:
+    """Return the suffix that says how a file is read, without that of its compression."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in COMPRESSED:
         suffixes.pop()
@@ -209,6 +214,9 @@ def _json_array(stream: IO[bytes], max_chars: int) -> Iterator[Record]:
         while broken is None:
             at = BETWEEN.match(window, at).end()  # type: ignore[union-attr]
             if window[at : at + 1] == "]":
+                if rest := _after_array(text, window[at + 1 :]):
+                    reason = "bad JSON: text after the end of the array, which is not read"
+                    yield Record(place + 1, None, reason, rest[:2000])
                 return
             value, end, problem = _decode(window, at)
             if problem is None and (ended or AFTER.match(window, end)):
@@ -221,6 +229,15 @@ def _json_array(stream: IO[bytes], max_chars: int) -> Iterator[Record]:
             more, broken = _more(text, want)
             window, at, want, ended = window[at:] + more, 0, 2 * want, not more
         yield Record(place + 1, None, broken, window[at : at + 2000])
+
+
+def _after_array(text: IO[str], rest: str) -> str:
+    """What stands in a file after its array, if anything but white space does."""
+    while not (rest := rest.strip()):
+        rest, broken = _more(text, CHUNK)
+        if not rest:
+            return broken or ""
+    return rest
 
 
 def _more(text: IO[str], n_chars: int) -> tuple[str, str | None]:
@@ -249,6 +266,8 @@ def _csv(stream: IO[bytes], delimiter: str, max_chars: int) -> Iterator[Record]:
                 yield Record(line, None, broken)
             elif header is None:
                 header = fields
+                if twice := sorted({name for name in fields if name and fields.count(name) > 1}):
+                    raise ValueError(f"its header names the column {twice[0]!r} more than once")
             elif len(fields) != len(header):
                 reason = f"wrong number of fields: {len(fields)}, the header has {len(header)}"
                 yield Record(line, None, reason, delimiter.join(fields)[:2000])

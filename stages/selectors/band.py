@@ -45,8 +45,8 @@ class Band(Selector):
         inside = margin[ascending] >= 0
         band, outside = ascending[inside], ascending[~inside]
         order = self._centred(band) if self.pick == "centre" else self._spread(pool, band, budget)
-        reason = np.where(margin < 0, f"{self.by} outside the band", "in the band, over budget")
-        return Choice(np.concatenate([order, outside]), len(band), reason.astype(object), margin)
+        reason = np.full(len(pool), f"{self.by} outside the band", dtype=object)
+        return Choice(np.concatenate([order, outside]), len(band), reason, margin)
 
     def _centred(self, band: np.ndarray) -> np.ndarray:
         distance = np.abs(np.arange(len(band)) - (len(band) - 1) / 2)

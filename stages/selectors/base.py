@@ -5,6 +5,7 @@ was given in its order of preference, so that the ledger can say of any row how 
 stood. Ties are broken by sample_id, then row_id.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import final
@@ -51,12 +52,15 @@ class Choice:
         n_kept: the first so many of `order` are kept.
         reason: (rows,) why a row at that place in the pool would be dropped.
         margin: (rows,) distance of each row to the cut, in units of its score; positive for kept.
+        worth: (rows,) what the order goes by, highest first, where that is one number; rows that
+            are cut afterwards, to fit the budget, get their distance to the last kept from it.
     """
 
     order: np.ndarray
     n_kept: int
     reason: np.ndarray
     margin: np.ndarray
+    worth: np.ndarray | None = None
 
 
 class Selector(Params, ABC):
@@ -109,7 +113,12 @@ def cut(order: np.ndarray, n_kept: int, values: np.ndarray, reason: str = OVER_B
     at = values[order[n_kept - 1]] if n_kept else np.inf
     reasons = np.full(len(order), reason, dtype=object)
     with np.errstate(invalid="ignore"):
-        return Choice(order, n_kept, reasons, values - at)
+        return Choice(order, n_kept, reasons, values - at, worth=values)
+
+
+def share_of(n_rows: int, fraction: float) -> int:
+    """Return a share of so many rows, rounded down; 0.29 of 100 is 29, whatever binary says."""
+    return math.floor(round(fraction * n_rows, 6))
 
 
 def score_schema(*columns: str) -> pa.Schema:

@@ -16,7 +16,8 @@ class Quota(Selector):
     """Splits the budget over the groups of a column, and keeps each group's best.
 
     What a small group cannot fill goes to the others, in proportion to their shares. Fractions of a
-    row are settled by largest remainder, ties by the name of the group.
+    row are settled by largest remainder, ties by the name of the group. With a budget in answer
+    tokens a group stops before the first of its rows that would go over its share.
     """
 
     by: str

@@ -37,16 +37,17 @@ class Threshold(Selector):
         values = scores(pool, self.by)
         reason = np.full(len(pool), "", dtype=object)
         margin = np.full(len(pool), np.inf)
-        for name, bound in self._bounds().items():
+        for name, given in self._bounds().items():
+            bound = float(np.float32(given))  # scores are float32: 0.1 must equal a score of 0.1
             upper = name in ("below", "at_most")
             distance = bound - values if upper else values - bound
             inside = distance > 0 if name in ("below", "above") else distance >= 0
-            reason[~inside & (reason == "")] = f"{self.by} not {name.replace('_', ' ')} {bound:g}"
+            reason[~inside & (reason == "")] = f"{self.by} not {name.replace('_', ' ')} {given:g}"
             margin = np.minimum(margin, distance)
         order = by_score(pool, self.by)
         inside = reason[order] == ""
         order = np.concatenate([order[inside], order[~inside]])
-        return Choice(order, int(inside.sum()), reason, margin)
+        return Choice(order, int(inside.sum()), reason, margin, worth=values)
 
     def _bounds(self) -> dict[str, float]:
         names = ("above", "at_least", "below", "at_most")

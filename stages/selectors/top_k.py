@@ -5,7 +5,7 @@ from typing import Self, final
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from .base import Budget, Choice, Selector, by_score, cut, score_schema, scores
+from .base import Budget, Choice, Selector, by_score, cut, score_schema, scores, share_of
 
 
 @final
@@ -38,7 +38,7 @@ class TopK(Selector):
         if self.rows is not None:
             n_kept = min(self.rows, len(pool))
         elif self.fraction is not None:
-            n_kept = int(self.fraction * len(pool))
+            n_kept = share_of(len(pool), self.fraction)
         else:
             n_kept = budget.fits(pool, order)
         return cut(order, n_kept, scores(pool, self.by))

@@ -128,7 +128,9 @@ class Forward(Stage):
             attention=self.attention,
             trust_remote_code=self.trust_remote_code,
         )
-        window = models.window_of(self.model, self.revision, self.max_tokens)
+        window = models.window_of(
+            self.model, self.revision, self.max_tokens, self.trust_remote_code
+        )
         self._encoder = Encoder(self._lm.tokenizer, self.template, self.tokenisation, window)
 
     def spent(self) -> Mapping[str, float]:

@@ -4,7 +4,8 @@ Needs no model. Tokens are those of the bare texts; all turns of a side are adde
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, final
 
 import pyarrow as pa
 from pydantic import PrivateAttr
@@ -17,6 +18,7 @@ from ..templates import answer_text
 if TYPE_CHECKING:  # heavy
     from transformers import PreTrainedTokenizerBase
 
+TOKENIZER = "tokenizer_config.json"
 SIDES = ("answer", "instruction")
 
 
@@ -48,7 +50,16 @@ class Length(Stage):
             return {"tokenizer": None}
         from ..models import resolve_revision  # torch
 
-        return {"tokenizer": resolve_revision(self.tokenizer, self.revision)}
+        return {"tokenizer": resolve_revision(self.tokenizer, self.revision, TOKENIZER)}
+
+    def pinned(self) -> Self:
+        """Return this stage with the commit of a tokenizer of the hub."""
+        if self.tokenizer is None or Path(self.tokenizer).is_dir():
+            return self
+        from ..models import resolve_revision  # torch
+
+        commit = resolve_revision(self.tokenizer, self.revision, TOKENIZER)
+        return self.model_copy(update={"revision": commit})
 
     def setup(self) -> None:
         """Load the tokenizer."""

@@ -49,7 +49,7 @@ def store(tmp_path):
     found = Store(tmp_path / "store")
     for i, part in enumerate(PARTS):
         found.write_rows(
-            part.hash,
+            part,
             pa.table({"position": pa.array([0, 1], pa.int32()), "sample_id": [f"{i}a", f"{i}b"]}),
         )
     return found
@@ -125,7 +125,8 @@ class TestRay:
         monkeypatch.setattr(executor, "ATTEMPTS", 2)
         with pytest.raises(WorkerError, match=f"died 2 times on part {PARTS[2].hash}"):
             list(ray_engine.run(stage(tmp_path, "die"), tasks("die-k")))
-        assert f"a worker died on part {PARTS[2].hash} (attempt 1)" in caplog.text
+        assert f"a worker died on part {PARTS[2].hash} (rows from 20 on)" in caplog.text
+        assert "(attempt 1)" in caplog.text
         assert PARTS[2] in store.missing("die-k", ("score",), PARTS)
         assert len(store.missing("die-k", ("score",), PARTS)) < 5
 

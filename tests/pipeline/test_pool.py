@@ -66,7 +66,7 @@ def test_appended_rows_write_only_the_last_part(tmp_path, store):
 def test_a_pool_whose_rows_are_gone_is_read_again(tmp_path, store):
     made = config(write_jsonl(tmp_path / "a.jsonl", alpaca(5)))
     pool = read(made, store)
-    (store.root / "rows" / f"{pool.parts[0].hash}.parquet").unlink()
+    (store.root / "rows" / f"{pool.parts[0].rows}.parquet").unlink()
     assert find_pool(store, pool.key) is None
     assert read(made, store) == pool
 

@@ -16,7 +16,7 @@ ROW_ID, SAMPLE = Address("", "row_id"), Address("", "sample_id")
 @pytest.fixture
 def store(tmp_path):
     found = Store(tmp_path)
-    found.write_rows(PART.hash, ROWS)
+    found.write_rows(PART, ROWS)
     found.write("step-k1", PART, pa.table({"a": [1.0, 2, 3], "b": ["x", None, "z"]}))
     return found
 
@@ -140,7 +140,7 @@ def test_read_pool_keeps_the_order(tmp_path):
     parts = [Part(f"{i:032x}", 10 * i, 2) for i in range(40)]
     for i, part in enumerate(parts):
         store.write_rows(
-            part.hash,
+            part,
             pa.table({"position": pa.array([0, 1], pa.int32()), "sample_id": [f"{i}a", f"{i}b"]}),
         )
     tables = list(store.read_pool(parts, {"row_id": ROW_ID}))

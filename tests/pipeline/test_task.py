@@ -12,7 +12,7 @@ PART = Part("a" * 32, 0, 2)
 def test_columns_go_to_the_store_and_a_receipt_comes_back(tmp_path):
     store = Store(tmp_path)
     store.write_rows(
-        PART.hash, pa.table({"position": pa.array([0, 1], pa.int32()), "sample_id": ["x", "y"]})
+        PART, pa.table({"position": pa.array([0, 1], pa.int32()), "sample_id": ["x", "y"]})
     )
     stage = Score(scorer=Random(seed=1))
     task = Task(PART, ["score"], {"sample_id": Address("", "sample_id")}, "random-k")

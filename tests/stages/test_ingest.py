@@ -10,7 +10,7 @@ from tamis.stages.formats import Conversation
 from tamis.stages.ingest import (
     Source,
     ingest,
-    part_hash,
+    part_hashes,
     rejected_table,
     rows_table,
     sample_id,
@@ -19,7 +19,10 @@ from tamis.tests.tiny import alpaca, write_jsonl
 
 
 def parts_of(*paths, part_rows=10, max_chars=1000, **fields):
-    sources = [(Source(name=f"s{i}", path=str(path), **fields), "") for i, path in enumerate(paths)]
+    sources = [
+        (Source(**{"name": f"s{i}", "path": str(path)} | fields), "")
+        for i, path in enumerate(paths)
+    ]
     return list(ingest(sources, part_rows=part_rows, max_chars=max_chars))
 
 
@@ -60,7 +63,7 @@ def test_appended_rows_change_only_the_last_part(tmp_path):
     rows = alpaca(35)
     before = parts_of(write_jsonl(tmp_path / "a.jsonl", rows[:25]))
     after = parts_of(write_jsonl(tmp_path / "b.jsonl", rows))
-    hashes = [[part_hash(part) for part in parts] for parts in (before, after)]
+    hashes = [[part_hashes(part, 1) for part in parts] for parts in (before, after)]
     assert hashes[0][:2] == hashes[1][:2]
     assert hashes[0][2] not in hashes[1]
 
@@ -68,7 +71,7 @@ def test_appended_rows_change_only_the_last_part(tmp_path):
 def test_a_part_is_its_content_not_its_place(tmp_path):
     rows = alpaca(10)
     first, second = parts_of(write_jsonl(tmp_path / "a.jsonl", rows + rows), part_rows=10)
-    assert part_hash(first) == part_hash(second)
+    assert part_hashes(first, 1) == part_hashes(second, 1)
     assert first.first != second.first
 
 
@@ -84,10 +87,24 @@ def test_everything_in_a_row_is_in_the_hash(tmp_path):
         {**row, "instruction": "a\nb", "input": ""},
     ]
     hashes = {
-        part_hash(*parts_of(write_jsonl(tmp_path / f"{i}.jsonl", [change])))
+        part_hashes(*parts_of(write_jsonl(tmp_path / f"{i}.jsonl", [change])), 1)[1]
         for i, change in enumerate(changes)
     }
     assert len(hashes) == len(changes)
+
+
+def test_the_hash_of_the_conversations_knows_nothing_else(tmp_path):
+    row = {"instruction": "a", "output": "c"}
+    path = write_jsonl(tmp_path / "a.jsonl", [row])
+    rated = write_jsonl(tmp_path / "b.jsonl", [row | {"rating": 1}])
+    found = [
+        part_hashes(*parts_of(path), 1),
+        part_hashes(*parts_of(rated), 1),
+        part_hashes(*parts_of(path, name="other"), 1),
+        part_hashes(*parts_of(path), 2),
+    ]
+    assert found[0][0] == found[1][0] == found[2][0] != found[3][0]
+    assert len({whole for _, whole in found}) == 4
 
 
 def test_equal_conversations_share_their_sample_id(tmp_path):
@@ -138,6 +155,15 @@ def test_a_row_over_max_chars_is_rejected(tmp_path):
     (part,) = parts_of(write_jsonl(tmp_path / "x.jsonl", rows))
     assert len(part.rows) == 1
     assert part.rejected[0]["reason"] == "too long: 1001 characters, max_chars is 1000"
+
+
+def test_tools_and_tool_calls_count_towards_max_chars(tmp_path):
+    answer = {"role": "assistant", "content": "", "tool_calls": [{"name": "x" * 990}]}
+    turns = [{"role": "user", "content": "a"}, answer]
+    said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    rows = [{"messages": turns}, {"messages": said, "tools": [{"name": "x" * 990}]}]
+    (part,) = parts_of(write_jsonl(tmp_path / "x.jsonl", rows))
+    assert [row["reason"].partition(":")[0] for row in part.rejected] == ["too long"] * 2
 
 
 def test_columns_named_by_hand(tmp_path):
@@ -220,4 +246,4 @@ def test_parts_do_not_depend_on_how_rows_are_spread_over_files(tmp_path):
     ):
         write_jsonl(tmp_path / "folder" / f"{number}.jsonl", list(batch))
     spread = parts_of(tmp_path / "folder")
-    assert [part_hash(part) for part in whole] == [part_hash(part) for part in spread]
+    assert [part_hashes(part, 1) for part in whole] == [part_hashes(part, 1) for part in spread]

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from tamis.errors import WorkerError
 from tamis.kernels.token_stats import LMHead
 from tamis.stages.models import LM
 from tamis.stages.passes import Pass, Tokens
@@ -71,11 +72,9 @@ def test_out_of_memory_halves_the_batch_by_a_fixed_rule(error):
     assert (found.status == "ok").all()
 
 
-def test_a_sequence_that_does_not_fit_alone_has_a_status_and_the_rest_has_numbers(caplog):
-    found = run(Embedding(limit=4))
-    assert found.status.tolist() == ["ok", "ok", "out_of_memory", "ok"]
-    assert found.stats["all"]["rank"][:3].tolist() == [1, 1, 0]
-    assert "does not fit" in caplog.text
+def test_a_sequence_that_does_not_fit_alone_ends_the_work_and_is_no_status():
+    with pytest.raises(WorkerError, match="a sequence of 5 tokens does not fit into memory"):
+        run(Embedding(limit=4))
 
 
 def test_other_errors_are_not_taken_for_memory():
