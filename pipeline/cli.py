@@ -144,7 +144,10 @@ def _main(
 
 
 def _show(what: RenderableType) -> None:
-    Console(highlight=False, markup=False).print(what)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 140  # a file or a pipe has no edge that lines must be folded at
+    console.print(what)
 
 
 def main() -> None:

@@ -78,7 +78,9 @@ def _ends(ends: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _faults(faults: Mapping[str, Any]) -> Table:
-    shown = _table("choice", ">rows", *(f">{kind}" for kind in (*faults["kinds"], "any")))
+    kinds = [kind.replace("_", " ") for kind in faults["kinds"]]
+    shown = _table("choice", ">rows", *(f">{kind}" for kind in (*kinds, "any")))
+    shown.columns[0].no_wrap = True
     for choice, shares in faults["shares"].items():
         figures = [f"{share:.1%}" for share in shares]
         shown.add_row(Text(choice), f"{faults['rows'][choice]:,}", *figures)

@@ -274,7 +274,10 @@ def _spelled(value: object) -> str:
 
 def _natural(values: list[object]) -> pa.Array:
     """One Arrow array of the values; where they are of several kinds, their text."""
+    kinds = {type(value) for value in values} - {type(None)}
     try:
+        if kinds == {int, float}:  # Arrow itself refuses integers beyond 2^53 among them
+            return pa.array([v if v is None else float(v) for v in values])  # type: ignore[arg-type]
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         texts = [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]

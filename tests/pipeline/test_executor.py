@@ -1,4 +1,5 @@
 import os
+from contextlib import closing
 
 import pyarrow as pa
 import pytest
@@ -81,6 +82,11 @@ def test_local_runs_in_this_process(tmp_path, store):
     engine.close()
 
 
+def test_more_threads_than_cores_are_room_enough(tmp_path, store):
+    with closing(RayEngine(EngineConfig(threads=64), str(store.root))) as engine:
+        assert len(list(engine.run(stage(tmp_path), tasks("wide-k")))) == len(PARTS)
+
+
 @pytest.fixture(scope="module")
 def started():
     engine = RayEngine(EngineConfig(workers=2), "")
@@ -144,3 +150,8 @@ def test_a_cluster_that_is_not_there_is_named(tmp_path, store):
         engine = RayEngine(EngineConfig(address=address), str(store.root))
         with pytest.raises(PlanError, match=f"'{address}': cannot join Ray: .*refused"):
             list(engine.run(stage(tmp_path), tasks()))
+
+    def test_a_worker_for_which_there_is_no_room_is_a_mistake(self, tmp_path, store, started):
+        engine = RayEngine(EngineConfig(memory=1 << 60), str(store.root), _started=True)
+        with pytest.raises(PlanError, match=r"a worker needs 1 CPU .*1.15292e\+18 memory"):
+            list(engine.run(stage(tmp_path), tasks("big-k")))

@@ -151,6 +151,10 @@ def test_a_budget_in_tokens_needs_a_signal_that_counts(gpt2):
         ),
         ({"labels": "data.nothing"}, r"labels reads data\.nothing"),
         (
+            {"scorers": {"ifd": {"use": "column", "column": "row_id"}}},
+            "ifd reads row_id, which is a place in the pool",
+        ),
+        (
             {"scorers": {"ifd": {"use": "ifd", "mode": "aligned"}}, "signals": "official"},
             "tokenisation: exact in signals.base, where it is official",
         ),
@@ -162,3 +166,25 @@ def test_what_does_not_fit_is_said_before_anything_runs(gpt2, fields, message):
         fields = fields | {"signals": {"base": signal}}
     with pytest.raises(PlanError, match=message):
         plan(gpt2, **fields)
+
+
+def test_before_the_pool_is_read_any_input_column_may_yet_come(gpt2):
+    unread = Pool("p", (), 0, {}, {"data.rating": "int64"})
+    scorers = {"ifd": {"use": "column", "column": "data.late"}}
+    assert plan(gpt2, unread, scorers=scorers).columns["ifd.score"].whole
+
+
+def test_what_comes_from_conversations_alone_is_named_by_them(gpt2):
+    scorers = {"ifd": {"use": "ifd"}, "rated": {"use": "column", "column": "data.rating"}}
+    made = plan(gpt2, scorers=scorers)
+    assert {step.name: step.whole for step in made.steps} == {
+        "base": False,
+        "ifd": False,
+        "rated": True,
+    }
+
+
+def test_a_column_of_another_type_gives_another_key(gpt2):
+    scorers = {"ifd": {"use": "column", "column": "data.rating"}}
+    text = Pool("p", POOL.parts, 10, {}, {"data.rating": "string"})
+    assert keys(plan(gpt2, scorers=scorers)) != keys(plan(gpt2, text, scorers=scorers))

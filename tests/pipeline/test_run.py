@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pyarrow.parquet as pq
@@ -8,6 +9,7 @@ from tamis.pipeline.config import Config
 from tamis.pipeline.load import load
 from tamis.pipeline.run import score, select
 from tamis.tests.runs import digest, model_config, quiet, run_config
+from tamis.tests.tiny import alpaca, write_jsonl
 
 
 def run(config, **kwargs):
@@ -209,3 +211,115 @@ def test_several_sources_and_a_shuffled_input(tmp_path, gpt2):
         curated = run(config).folder.path / "curated/arrow/train"
         kept.append(set(load_from_disk(str(curated))["sample_id"]))
     assert kept[0] == kept[1]
+
+
+def write_pool(tmp_path, rows):
+    return [{"name": "pool", "path": str(write_jsonl(tmp_path / "other.jsonl", rows))}]
+
+
+def curated(result):
+    return load_from_disk(str(result.folder.path / "curated/arrow/train"))
+
+
+def test_a_row_without_room_for_its_answer_says_so(tmp_path, gpt2):
+    rows = alpaca(20)
+    rows[3]["instruction"] = "word " * 900
+    result = run(model_config(tmp_path, gpt2, data=write_pool(tmp_path, rows)))
+    row = pq.read_table(result.folder.path / "ledger.parquet").to_pylist()[3]
+    assert (row["outcome"], row["step"]) == ("dropped", "ifd")
+    assert row["reason"] == row["ifd.status"] == "instruction_too_long"
+
+
+def test_a_chosen_dataset_can_be_chosen_from_again(tmp_path):
+    first = run(run_config(tmp_path))
+    again = [{"name": "again", "path": str(first.folder.path / "curated")}]
+    scorers = {"long": {"use": "length", "unit": "chars"}}
+    result = run(run_config(tmp_path, name="second", data=again, scorers=scorers))
+    assert result.manifest["pool"]["rows_in"] == 10
+    assert curated(result)["data.long.score"][:] == curated(first)["long.score"][:]
+
+
+def test_columns_with_the_names_of_ours_are_kept(tmp_path):
+    names = ("tools", "messages", "rank", "row_id", "sample_id", "source", "position", "a.score")
+    rows = [row | {name: f"{name} {i}" for name in names} for i, row in enumerate(alpaca(12))]
+    data = write_pool(tmp_path, rows)
+    data[0]["format"] = "alpaca"
+    scorers = {"long": {"use": "length", "unit": "chars"}}
+    found = curated(run(run_config(tmp_path, data=data, scorers=scorers)))
+    for row in found.to_list():
+        for name in names:
+            own = name if name in ("position", "a.score") else f"data.{name}"
+            assert row[own] == f"{name} {row['row_id']}"
+
+
+def test_a_column_of_several_types_is_the_same_in_every_part(tmp_path):
+    rows = alpaca(48)
+    for i, row in enumerate(rows):
+        row["flag"] = "n/a" if i == 40 else i % 2 == 0
+        row["big"] = 2**60 + i if i < 16 else 0.5
+        row["kind"] = i if i < 16 else "text"
+    scorers = {"flag": {"use": "column", "column": "data.flag"}}
+    fields = {
+        "data": write_pool(tmp_path, rows),
+        "scorers": scorers,
+        "selector": [{"use": "quota", "by": "flag.score", "column": "data.kind"}],
+        "labels": "data.kind",
+        "budget": {"rows": 20},
+    }
+    found = [run(run_config(tmp_path, name=f"p{n}", part_rows=n, **fields)) for n in (16, 48)]
+    ledgers = [pq.read_table(result.folder.path / "ledger.parquet") for result in found]
+    assert ledgers[0].equals(ledgers[1])
+    assert ledgers[0]["flag.status"].to_pylist().count("not_a_number") == 1
+    assert curated(found[0]).to_list() == curated(found[1]).to_list()
+
+
+def test_another_column_or_name_of_a_source_costs_no_pass(tmp_path, gpt2):
+    rows = alpaca(20)
+    first = run(model_config(tmp_path, gpt2, data=write_pool(tmp_path, rows)))
+    data = write_pool(tmp_path, [row | {"rating": 1} for row in rows])
+    data[0]["name"] = "renamed"
+    second = run(model_config(tmp_path, gpt2, data=data))
+    assert not second.was_done
+    assert [step["computed"] for step in second.manifest["steps"]] == [0, 0, 0]
+    assert [step["computed"] for step in first.manifest["steps"]] == [2, 2, 2]
+    assert curated(second)["rating"][0] == 1
+
+
+def damage_messages(path):
+    """Turn over a byte in the pages of the messages, which only the export reads here."""
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    content = next(c for c in columns if c.path_in_schema.endswith("content"))
+    data = bytearray(path.read_bytes())
+    data[content.data_page_offset + content.total_compressed_size // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_run_goes_on_after_its_rows_turn_out_damaged_in_the_export(tmp_path):
+    run(run_config(tmp_path))
+    paths = list((tmp_path / "store").glob("rows/*.parquet"))
+    for path in paths:  # what is read for the scores stays whole
+        damage_messages(path)
+    rejected = next((tmp_path / "store").glob("pools/*/rejected.parquet"))
+    rejected.write_bytes(rejected.read_bytes()[:-9])
+    assert run(run_config(tmp_path, budget={"rows": 20})).manifest["rows_kept"] == 20
+
+
+def test_a_revision_of_a_local_file_is_a_mistake(tmp_path):
+    data = write_pool(tmp_path, alpaca(5))
+    data[0]["revision"] = "main"
+    with pytest.raises(DataError, match=r"data.pool.revision is 'main', but .* is a local path"):
+        run(run_config(tmp_path, data=data))
+
+
+def test_the_inner_suffix_of_a_compressed_file_counts(tmp_path):
+    text = json.dumps(alpaca(6)).encode()
+    for name, n_rows in (("p.jsonl.gz", None), ("p.json.gz", 6)):
+        (tmp_path / name).write_bytes(gzip.compress(text))
+        config = run_config(tmp_path, data=[{"name": "p", "path": str(tmp_path / name)}])
+        if n_rows is None:
+            with pytest.raises(DataError, match="no usable row"):
+                run(config)
+        else:
+            result = run(config.model_copy(update={"scorers": {"long": config.scorers["long"]}}))
+            assert result.manifest["pool"]["rows_in"] == n_rows

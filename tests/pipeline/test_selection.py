@@ -96,3 +96,29 @@ def test_budgets():
 def test_percentiles_are_shares_below():
     found = percentile(np.array([3.0, 1.0, np.nan, 3.0, 2.0]))
     np.testing.assert_allclose(found, [0.5, 0.0, np.nan, 0.5, 0.25])
+
+
+def test_rows_over_the_budget_of_a_threshold_stand_below_its_last_kept():
+    made = decide(POOL, [BELOW], Budget(2))
+    assert made.rank.tolist() == [1, 5, 4, 0, 3, 2]
+    np.testing.assert_allclose(
+        made.margin, [0.1, -0.2, -0.3, np.nan, -0.1, 0.2], rtol=1e-5, equal_nan=True
+    )
+
+
+def test_a_row_without_the_next_score_keeps_no_rank_of_the_last_selector():
+    made = decide(POOL, [BELOW, TopK(by="len.score")], Budget(2))
+    assert (made.step[2], made.reason[2], made.rank[2]) == ("len", "undefined", 0)
+    assert np.isnan(made.margin[2])
+
+
+def test_a_share_is_the_same_for_a_selector_and_a_budget():
+    n = BudgetConfig(fraction=0.29).rows_of(100)
+    table = pa.table(
+        {
+            "row_id": range(100),
+            "sample_id": [f"{i:03d}" for i in range(100)],
+            "s.score": pa.array(np.arange(100), pa.float32()),
+        }
+    )
+    assert TopK(by="s.score", fraction=0.29)(table, Budget(100)).n_kept == n == 29

@@ -66,3 +66,13 @@ def test_parameters_are_frozen_and_known():
         Given().values = 1
     with pytest.raises(ValueError, match="extra"):
         Given(valeus=1)
+
+
+def test_a_row_that_took_no_part_in_a_pass_has_the_status_that_says_why():
+    table = pa.table(
+        {
+            "base.given.status": pa.array([None, "ok", None], pa.string()),
+            "base.status": ["no_room", "truncated", "ok"],
+        }
+    )
+    assert row_status(table).to_pylist() == ["no_room", "truncated", "ok"]

@@ -34,3 +34,9 @@ def test_preferences():
 @pytest.mark.parametrize("prefer", ["high", "low", "middle"])
 def test_contract(prefer):
     check_scorer(Column(column="x", prefer=prefer), pa.table({"x": ["1", "b", "3"]}))
+
+
+def test_truth_values_count_the_same_as_their_text():
+    truth = pa.table({"data.x": [True, False, None]})
+    text = pa.table({"data.x": ["true", "false", None]})
+    assert Column(column="data.x")(truth).equals(Column(column="data.x")(text))

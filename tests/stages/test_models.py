@@ -147,3 +147,21 @@ def test_tokenizer_that_cannot_be_loaded(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelError, match="tokenizer of"):
         models.load_tokenizer(str(tmp_path), None)
+
+
+def test_the_window_of_longrope_ends_where_it_depends_on_the_batch(tmp_path):
+    factors = {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4}
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, **factors}
+    rope["original_max_position_embeddings"] = 64
+    folder = make_model(tmp_path, "llama", rope_parameters=rope)
+    assert models.window_of(str(folder), None, None) == 64
+    with pytest.raises(ModelError, match=r"max_tokens is 65, but .* has 64 positions to use"):
+        models.window_of(str(folder), None, 65)
+
+
+def test_the_code_of_a_model_is_part_of_it(gpt2, tmp_path):
+    for file in gpt2.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    before = models.resolve_revision(str(tmp_path), None)
+    (tmp_path / "modeling.py").write_text("x = 1")
+    assert models.resolve_revision(str(tmp_path), None) != before

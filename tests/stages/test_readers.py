@@ -197,3 +197,30 @@ def test_dataset_folders(tmp_path):
     assert not is_dataset_folder(tmp_path)
     (tmp_path / "state.json").touch()
     assert is_dataset_folder(tmp_path)
+
+
+def test_text_after_an_array_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "CHUNK", 8)
+    path = tmp_path / "x.json"
+    path.write_text('[{"a": 1}]   \n\n          [{"a": 2}]')
+    first, second = read_file(path, 100)
+    assert first.value == {"a": 1}
+    assert second.error == "bad JSON: text after the end of the array, which is not read"
+    path.write_text('[{"a": 1}]   \n\n          ')
+    assert len(list(read_file(path, 100))) == 1
+
+
+def test_a_header_that_names_a_column_twice_is_refused(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("a,b,a\n1,2,3\n")
+    with pytest.raises(DataError, match=r"x.csv.*names the column 'a' more than once"):
+        list(read_file(path, 100))
+
+
+def test_of_a_curated_dataset_the_rows_are_read_once(tmp_path):
+    for name in ("data/train-0.parquet", "arrow/train/data-0.arrow", "train.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert len(readers.find_files(tmp_path)) == 3
+    (tmp_path / "arrow/train/state.json").touch()
+    assert readers.find_files(tmp_path) == [tmp_path / "data/train-0.parquet"]

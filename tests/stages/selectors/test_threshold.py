@@ -48,3 +48,10 @@ def test_needs_a_bound():
 
 def test_contract():
     check_selector(Threshold(by="s.score", below=1.0), POOL)
+
+
+def test_a_bound_is_as_exact_as_the_scores():
+    values = pa.array([0.7, 0.1, 0.69], pa.float32())
+    table = pa.table({"row_id": range(3), "sample_id": list("abc"), "s.score": values})
+    assert Threshold(by="s.score", at_least=0.7)(table, Budget(9)).n_kept == 1
+    assert Threshold(by="s.score", above=0.1)(table, Budget(9)).n_kept == 2
