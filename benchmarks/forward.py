@@ -267,6 +267,7 @@ def main() -> None:
                 rows = read_rows(said.data, said.rows or n)
                 found.append(report(name, random_model(folder, shape), rows))
     result = {"machine": machine(), "data": said.data.name, "repeats": REPEATS, "results": found}
+    said.out.parent.mkdir(parents=True, exist_ok=True)
     said.out.write_text(json.dumps(result, indent=1) + "\n")
     print(f"\nwritten to {said.out}")
 

@@ -155,7 +155,13 @@ def main() -> None:
     warnings = logging.StreamHandler()
     warnings.setLevel(logging.WARNING)  # the rest is for the log file of the run
     logging.getLogger().addHandler(warnings)
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
+    terminated: list[int] = []
+
+    def terminate(number: int, _: object) -> NoReturn:
+        terminated.append(number)
+        raise KeyboardInterrupt  # which, unlike SystemExit, Ray passes on as it is
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
         app()
     except TamisError as error:
@@ -163,10 +169,10 @@ def main() -> None:
     except OSError as error:  # a full disk, a folder that cannot be written
         _end(f"stopped: {error}; {KEPT}", 1)
     except SystemExit as end:
+        if end.code == INTERRUPTED and terminated:
+            _end(f"terminated; {KEPT}", 1)
         if end.code == INTERRUPTED:
             _end(f"interrupted; {KEPT}", INTERRUPTED)
-        if end.code == signal.SIGTERM:
-            _end(f"terminated; {KEPT}", 1)
         raise
 
 

@@ -7,8 +7,10 @@ Ray's object store. Results are the same bytes from every engine and any number 
 import logging
 import os
 import secrets
+import signal
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -174,10 +176,13 @@ class RayEngine:
             _check_reachable(address)
         import ray
 
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address, **options)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise PlanError(f"engine.address {address!r}: cannot join Ray: {error}") from error
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and aborts
         self._started = True
 
     def _say_stuck(self, running: Sequence[Task | None], gpus: float) -> None:

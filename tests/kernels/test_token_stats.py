@@ -243,3 +243,18 @@ def test_memory_is_that_of_a_few_tiles():
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_vocabulary():
     assert 0 < peak_memory(8192, 151_936, 896) < 64 << 20
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_gpu_gives_the_same_numbers(dtype):
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    hidden, weight, targets = problem(n=700, vocab=5000, dtype=dtype)
+    expected = reference(hidden, LMHead(weight), targets)
+    found = token_stats(hidden.cuda(), LMHead(weight.cuda()), targets.cuda(), STATS)
+    for name in ("loss", "lse", "entropy", "max_prob", "sum_p2"):
+        torch.testing.assert_close(
+            found[name].cpu().double(), expected[name], rtol=1e-4, atol=1e-4, msg=name
+        )
+    assert (found["rank"].cpu() == expected["rank"]).float().mean() > 0.99

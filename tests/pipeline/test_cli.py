@@ -137,7 +137,11 @@ def test_a_folder_that_cannot_be_written_is_said(folder):
     assert "stopped: " in tamis(folder, "select", "c.yaml", "--store", "file/store", code=1)
 
 
-def test_an_interrupt_ends_with_130_and_can_be_gone_on_from(folder):
+@pytest.mark.parametrize(
+    ("number", "said", "code"),
+    [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 1)],
+)
+def test_a_stopped_run_says_so_and_can_be_gone_on_from(folder, number, said, code):
     (folder / "slow.py").write_text(
         "import pathlib, time\n"
         "from tamis.scorers.base import Scorer\n"
@@ -154,9 +158,9 @@ def test_an_interrupt_ends_with_130_and_can_be_gone_on_from(folder):
     run = subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True)
     while not (folder / "started").exists():
         time.sleep(0.05)
-    run.send_signal(signal.SIGINT)
-    assert "interrupted; what is computed is kept" in run.communicate(timeout=20)[1]
-    assert run.returncode == 130
+    run.send_signal(number)
+    assert f"{said}; what is computed is kept" in run.communicate(timeout=20)[1]
+    assert run.returncode == code
     tamis(folder, "select", "c.yaml")
 
 
