@@ -66,7 +66,7 @@ check: lint types test  ## What CI runs: style, types, tests
 bench: $(READY)  ## Run the benchmarks and write benchmarks/results/
 	$(BIN)/python benchmarks/forward.py
 
-quickstart: $(READY)  ## Make the embedded pool and model anew (an hour)
+quickstart: $(READY)  ## Make the embedded pool and model anew (half an hour)
 	$(BIN)/python configs/quickstart/make_pool.py
 	$(BIN)/python configs/quickstart/make_model.py
 

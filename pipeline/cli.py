@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 stopped and resumable, 2 the user's mistake, 130 interrupted.
 """
 
+import errno
 import logging
 import signal
 import sys
@@ -15,7 +16,7 @@ from .. import __version__
 from ..errors import TamisError
 from .config import Config
 from .load import load
-from .logs import Reporter
+from .logs import Reporter, printable
 from .overrides import Overrides
 
 app = typer.Typer(
@@ -166,8 +167,10 @@ def main() -> None:
         app()
     except TamisError as error:
         _end(f"error: {error}", error.exit_code)
-    except OSError as error:  # a full disk, a folder that cannot be written
-        _end(f"stopped: {error}; {KEPT}", 1)
+    except OSError as error:
+        if error.errno in WRONG_PLACE:
+            _end(f"error: {error}", 2)
+        _end(f"stopped: {error}; {KEPT}", 1)  # a full disk, for example
     except SystemExit as end:
         if end.code == INTERRUPTED and terminated:
             _end(f"terminated; {KEPT}", 1)
@@ -177,9 +180,13 @@ def main() -> None:
 
 
 INTERRUPTED = 130
+WRONG_PLACE = (
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+)
 KEPT = "what is computed is kept, start again to go on"
 
 
 def _end(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{printable(message)}\n")
     sys.exit(code)

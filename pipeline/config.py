@@ -40,6 +40,8 @@ def _builder(section: str) -> BeforeValidator:
         fields = {name: value for name, value in block.items() if name != "use"}
         if fields.get("trust_remote_code") and not allow_code:
             raise ValueError("trust_remote_code runs code; to allow it, add --allow-code")
+        if strange := [name for name in fields if not isinstance(name, str)]:
+            raise ValueError(f"the key {strange[0]!r} is not a name")
         return kind(**fields)
 
     return BeforeValidator(build)
@@ -68,10 +70,10 @@ class BudgetConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rows: int | None = Field(default=None, gt=0)
+    rows: int | None = Field(default=None, gt=0, strict=True)
     fraction: float | None = Field(default=None, gt=0, le=1)
     """Of the usable rows of the pool."""
-    answer_tokens: int | None = Field(default=None, gt=0)
+    answer_tokens: int | None = Field(default=None, gt=0, strict=True)
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -99,6 +101,14 @@ class EngineConfig(BaseModel):
     """Per worker."""
     address: str | None = None
     """Of a running Ray cluster; by default one is started for the run."""
+
+    @field_validator("address")
+    @classmethod
+    def _no_secrets(cls, address: str | None) -> str | None:
+        if address is not None and "@" in address:  # it would stand in config.yaml and manifest
+            raise ValueError("an address is host:port or ray://host:port, without user or password")
+        return address
+
     memory: int | None = Field(default=None, gt=0)
     """Bytes that Ray reserves for a worker."""
     gpus_per_worker: float | None = Field(default=None, ge=0)
@@ -114,7 +124,7 @@ class Config(BaseModel):
     data: list[Source] = Field(min_length=1)
     strict: bool = False
     """A row that cannot be read is an error instead of a rejected row."""
-    max_chars: int = Field(default=1_000_000, gt=0)
+    max_chars: int = Field(default=1_000_000, gt=0, le=100_000_000)
     part_rows: int = Field(default=1024, gt=0)
     """Rows of a part: the unit of work, of resume and of reuse."""
     signals: dict[Annotated[str, Field(pattern=BLOCK_NAME)], Signal] = {}

@@ -111,9 +111,13 @@ def _is_done(path: Path, fingerprint: str) -> bool:
     manifest = path / MANIFEST
     if not manifest.is_file():
         return False
-    found = json.loads(manifest.read_text("utf-8"))
-    whole = all((path / name).is_file() for name in found.get("files", ()))
-    return bool(whole and found.get("fingerprint") == fingerprint)
+    try:
+        found = json.loads(manifest.read_text("utf-8"))
+        files = {path / name: facts["bytes"] for name, facts in found["files"].items()}
+        whole = all(file.is_file() and file.stat().st_size == n for file, n in files.items())
+        return bool(whole and found["fingerprint"] == fingerprint)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return False  # not a manifest of ours
 
 
 def _is_same(path: Path, config: Config) -> bool:
@@ -122,7 +126,9 @@ def _is_same(path: Path, config: Config) -> bool:
         return False
     try:
         before = yaml.safe_load((path / CONFIG).read_text("utf-8"))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
+        return False
+    if not isinstance(before, dict):
         return False
     now = yaml.safe_load(config.to_yaml())
     for key in NOT_COMPARED:

@@ -62,7 +62,7 @@ class _Loader(yaml.SafeLoader):
 def _read(file: Path) -> dict[str, Any]:
     try:
         raw = yaml.load(file.read_text("utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         raise ConfigError(f"{file} is not readable YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{file} is not a config: its top level must be keys and values")
@@ -84,9 +84,16 @@ def _anchor(raw: dict[str, Any], folder: Path) -> None:
 
 def _anchored(path: str, folder: Path) -> str:
     for base in (folder, Path()):
-        if (base / path).exists() or any(base.glob(path) if not Path(path).is_absolute() else ()):
+        if path and ((base / path).exists() or _matches(base, path)):
             return str((base / path).absolute())
     return path
+
+
+def _matches(base: Path, pattern: str) -> bool:
+    try:
+        return not Path(pattern).is_absolute() and any(base.glob(pattern))
+    except ValueError:  # no pattern of pathlib's, such as a**b
+        return False
 
 
 def _explain(file: Path, raw: Mapping[str, Any], error: ValidationError, allow_code: bool) -> str:

@@ -15,6 +15,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 EVERY_S = 10.0  # between plain lines
 
 
+def printable(text: str) -> str:
+    """Return text without control characters: what stands in data must not steer a terminal."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
+
+
 class Counter(Protocol):
     """Counts what a step has done."""
 

@@ -101,9 +101,12 @@ def _absolute(path: str) -> str:
 
 
 def _sources(texts: Sequence[str]) -> list[dict[str, str]]:
-    paths = [path for text in texts for path in ([text] if exists(text) else shlex.split(text))]
-    if not paths:
-        raise ConfigError("data: no path given")
+    try:
+        paths = [path for text in texts for path in ([text] if exists(text) else shlex.split(text))]
+    except ValueError as error:
+        raise ConfigError(f"data: {' '.join(texts)!r} is no list of paths: {error}") from error
+    if not all(paths) or not all(texts) or not paths:
+        raise ConfigError("data: an empty path is given")
     found: dict[str, str] = {}
     for path in paths:
         stem = NOT_IN_NAMES.sub("-", Path(path).name.split(".")[0]).strip("-") or "data"
@@ -136,7 +139,7 @@ def _parse_set(text: str) -> tuple[str, object]:
         raise ConfigError(f"--set {text!r} must be key.path=value")
     try:
         return path, yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {text!r}: the value is not YAML") from error
 
 
@@ -147,6 +150,8 @@ def _set(raw: dict[str, Any], path: str, value: object) -> None:
     for part in parents:
         if isinstance(at, list):
             at = at[_place(at, part, path)]
+        elif not isinstance(at, dict):
+            raise ConfigError(f"--set {path}: the value {at!r} stands there, not keys")
         elif isinstance(at.get(part), dict | list):
             at = at[part]
         elif at.get(part) is None:
@@ -156,11 +161,13 @@ def _set(raw: dict[str, Any], path: str, value: object) -> None:
             raise ConfigError(f"--set {path}: {part} holds the value {at[part]!r}, not keys")
     if isinstance(at, list):
         at[_place(at, last, path)] = value
-    else:
+    elif isinstance(at, dict):
         at[last] = value
+    else:
+        raise ConfigError(f"--set {path}: the value {at!r} stands there, not keys")
 
 
 def _place(items: list[Any], part: str, path: str) -> int:
-    if not part.isdigit() or int(part) >= len(items):
+    if not part.isdecimal() or int(part) >= len(items):
         raise ConfigError(f"--set {path}: {part!r} is not a place in a list of {len(items)}")
     return int(part)

@@ -78,11 +78,8 @@ def pin_sources(config: Config) -> Config:
     pinned = []
     for source in config.data:
         local = Path(source.path).exists() or any(c in source.path for c in "*?[")
-        if local and source.revision is not None:
-            raise DataError(
-                f"data.{source.name}.revision is {source.revision!r}, but {source.path!r} is a "
-                f"local path; only datasets of the hub have revisions"
-            )
+        if local:
+            _check_local(source, config)
         if not local:
             if Path(source.path).is_absolute() or source.path.startswith("."):
                 raise DataError(f"data.{source.name}: no file or folder {source.path!r}")
@@ -90,6 +87,31 @@ def pin_sources(config: Config) -> Config:
             source = source.model_copy(update={"revision": commit})
         pinned.append(source)
     return config.model_copy(update={"data": pinned})
+
+
+def _check_local(source: Source, config: Config) -> None:
+    """Raise where a local source has what only datasets have, or holds what runs leave.
+
+    Raises:
+        DataError: so.
+    """
+    path = Path(source.path)
+    only = {"revision": "datasets of the hub", "subset": "datasets of the hub"}
+    if not is_dataset_folder(path):
+        only["split"] = "datasets of the hub and `datasets` folders"
+    for field, which in only.items():
+        if (value := getattr(source, field)) is not None:
+            raise DataError(
+                f"data.{source.name}.{field} is {value!r}, but {source.path!r} is a local path; "
+                f"only {which} have one"
+            )
+    for field in ("store", "out"):
+        place = Path(getattr(config, field))
+        if path.is_dir() and place.resolve().is_relative_to(path.resolve()):
+            raise DataError(
+                f"data.{source.name}: the folder {source.path!r} holds the {field} {str(place)!r}, "
+                f"which would become input as well; give the data a folder of its own"
+            )
 
 
 def input_files(source: Source) -> list[Path]:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import ArtifactError
-from ..stages.export import curated_schema, shape_rows, write_curated
+from ..stages.export import curated_schema, own_names, shape_rows, write_curated
 from . import executor, ledger, manifest, selection
 from .card import make_card
 from .compute import StepReport, compute
@@ -75,6 +75,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     name = pool_key(config)
     pool = _open_pool(config, store, name, reporter)
     plan = make_plan(config, pool)
+    selection.check_selectors(config.selector)
     selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
     folder = claim(config, manifest.result_fingerprint(config, pool, plan), overwrite)
     if folder.is_done:
@@ -232,8 +233,9 @@ def _kept_rows(
     """Rows of the pool that are kept, part by part, in the shape of the export."""
     schema, scores = shape
     ids = kept["row_id"].to_numpy()
-    names = ["row_id", "sample_id", "source", "messages", "tools", *pool.columns]
+    names = ("row_id", "sample_id", "source", "messages", "tools")
     columns = {name: pool.address(name) for name in names}
+    columns |= {own: pool.address(full) for full, own in own_names(scores, pool.columns).items()}
     at = 0
     for part, following in zip(pool.parts, [*pool.parts[1:], None], strict=True):
         end = len(ids) if following is None else int(ids.searchsorted(following.first))

@@ -62,8 +62,7 @@ def decide(pool: pa.Table, selectors: Sequence[Selector], budget: Budget) -> Dec
     Raises:
         PlanError: there is no selector, or nothing is kept.
     """
-    if not selectors:
-        raise PlanError("selector is missing, for example {use: top_k, by: ifd.score}")
+    check_selectors(selectors)
     n = len(pool)
     made = Decisions(
         step=np.full(n, "", dtype=object),
@@ -82,6 +81,16 @@ def decide(pool: pa.Table, selectors: Sequence[Selector], budget: Budget) -> Dec
     if not len(alive):
         raise PlanError(f"nothing is kept: {_funnel(made)}")
     return made
+
+
+def check_selectors(selectors: Sequence[Selector]) -> None:
+    """Raise if there is no selector.
+
+    Raises:
+        PlanError: there is none.
+    """
+    if not selectors:
+        raise PlanError("selector is missing, for example {use: top_k, by: ifd.score}")
 
 
 def step_names(selectors: Sequence[Selector]) -> list[str]:
@@ -107,7 +116,7 @@ def _with_numbers(
     """Leave out the rows without a number in a score that the selector reads."""
     for column in selector.reads.names:
         scorer, _, kind = column.partition(".")
-        if kind != "score":
+        if kind != "score" or scorer == "data":
             continue
         status = pool[f"{scorer}.status"].take(pa.array(alive)).combine_chunks()
         scored = np.asarray(pc.is_in(status, pa.array(NUMBERED)))

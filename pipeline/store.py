@@ -120,18 +120,17 @@ class Store:
         Raises:
             ArtifactError: a file is damaged, or not what its name says.
         """
-        own = [name for name, address in columns.items() if not address.folder]
+        own = {name: address for name, address in columns.items() if not address.folder}
         found: dict[str, pa.ChunkedArray] = {}
         if own or not columns:
-            rows = self._read(
-                self._rows(part), "rows", part, whole=True, columns=["position", *own]
-            )
+            read = list(dict.fromkeys(["position", *(address.column for address in own.values())]))
+            rows = self._read(self._rows(part), "rows", part, whole=True, columns=read)
             position = rows["position"].cast(pa.int64())
             rows = rows.append_column("row_id", pc.add(position, part.first))
-            for name in own:
-                absent = name not in rows.column_names  # no row of this part has that field
-                column = _nulls(len(rows)) if absent else rows[name]
-                found[name] = as_kind(column, columns[name].kind)
+            for name, address in own.items():
+                absent = address.column not in rows.column_names  # no row of this part has it
+                column = _nulls(len(rows)) if absent else rows[address.column]
+                found[name] = as_kind(column, address.kind)
         for name, address in columns.items():
             if address.folder:
                 file = f"{part.name(address.whole)}.parquet"

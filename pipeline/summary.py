@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from .logs import printable
 from .plan import Plan
 from .pool import Pool
 from .store import Store
@@ -73,12 +74,14 @@ def describe_plan(plan: Plan, pool: Pool, store: Store, is_read: bool) -> Render
 def _ends(ends: Sequence[Mapping[str, Any]]) -> Table:
     shown = _table("outcome", "step", "reason", ">rows")
     for end in ends:
-        shown.add_row(end["outcome"], Text(end["step"]), Text(end["reason"]), f"{end['n']:,}")
+        shown.add_row(
+            end["outcome"], Text(end["step"]), Text(printable(end["reason"])), f"{end['n']:,}"
+        )
     return shown
 
 
 def _faults(faults: Mapping[str, Any]) -> Table:
-    kinds = [kind.replace("_", " ") for kind in faults["kinds"]]
+    kinds = [printable(kind).replace("_", " ") for kind in faults["kinds"]]
     shown = _table("choice", ">rows", *(f">{kind}" for kind in (*kinds, "any")))
     shown.columns[0].no_wrap = True
     for choice, shares in faults["shares"].items():

@@ -99,7 +99,7 @@ def row_status(rows: pa.Table) -> pa.Array:
     """Return each row's status over all `….status` columns: the worst, the first among equals."""
     status = pa.array(np.full(len(rows), "ok", dtype=object), pa.string())
     for name in rows.column_names:
-        if not name.endswith(".status"):
+        if name.startswith("data.") or not name.endswith(".status"):
             continue
         # null: the row took no part in that pass; another status says why
         other = pc.fill_null(rows[name].combine_chunks(), "ok")
@@ -112,5 +112,5 @@ def row_status(rows: pa.Table) -> pa.Array:
 
 def floats(rows: pa.Table, name: str) -> np.ndarray:
     """Return a numeric column as float64, NaN where null."""
-    column = rows[name].combine_chunks().cast(pa.float64())
+    column = rows[name].combine_chunks().cast(pa.float64(), safe=False)
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)

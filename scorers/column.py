@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..errors import DataError
 from .base import Scorer, floats
 from .preference import Preference, fit_quantiles, prefer
 
+EXACT = 1 << 24  # beyond, float32 leaves out whole numbers
 NUMBER = r"^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
 
 
@@ -44,7 +46,24 @@ class Column(Scorer):
 
     def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array:
         """Return the value of each row, turned by `prefer`."""
-        return prefer(self._value(rows), self.prefer, fitted)
+        values = self._value(rows)
+        if self.prefer != "middle":
+            self._check_told_apart(values)
+        return prefer(values, self.prefer, fitted)
+
+    def _check_told_apart(self, values: np.ndarray) -> None:
+        """Raise where whole numbers are so large that as scores they would become equal.
+
+        Raises:
+            DataError: one that float32 does not hold.
+        """
+        whole = (np.abs(values) > EXACT) & (values == np.round(values))
+        lost = whole & (values.astype(np.float32) != values)
+        if lost.any():
+            raise DataError(
+                f"{self.column} holds whole numbers such as {values[lost][0]:.0f}, and scores tell "
+                f"them apart up to {EXACT} only; subtract a constant, or divide them"
+            )
 
     def _value(self, rows: pa.Table) -> np.ndarray:
         column = rows[self.column].combine_chunks()

@@ -12,6 +12,7 @@ Rows stand in the order of the input. No Hugging Face metadata is written into t
 features are spelt in their oldest form: newer spellings keep older `datasets` from loading.
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,8 +38,7 @@ def curated_schema(
 
     Args:
         scores: score columns.
-        others: other input columns (`data.<name>`) and their types; they keep their own name, or
-            `data.<name>` where that is taken.
+        others: other input columns (`data.<name>`) and their types; called as `own_names` says.
         extras: what some row of the pool has: tools, and the tool fields of messages.
     """
     parts = [("role", pa.string()), ("content", pa.string())]
@@ -47,18 +47,31 @@ def curated_schema(
     leading = [name for name in LEADING if name != "tools" or "tools" in extras]
     fields = [(name, types.get(name, pa.string())) for name in leading]
     fields += [(name, pa.float32()) for name in scores]
-    taken = {*LEADING, *scores}
-    for name, kind in others.items():
-        own = name.removeprefix("data.")
-        fields.append((own if own not in taken else name, pa.type_for_alias(kind)))
+    for name, own in own_names(scores, others).items():
+        fields.append((own, pa.type_for_alias(others[name])))
     return pa.schema(fields)
+
+
+def own_names(scores: Sequence[str], others: Mapping[str, str]) -> dict[str, str]:
+    """Return what each other input column (`data.<name>`) is called in a curated dataset.
+
+    Its own name; where that is taken `data.<name>`, and where that is too, with a number.
+    """
+    taken = {*LEADING, *scores}
+    names = {}
+    for full in others:
+        numbered = (f"{full}-{number}" for number in itertools.count(2))
+        candidates = itertools.chain((full.removeprefix("data."), full), numbered)
+        names[full] = next(name for name in candidates if name not in taken)
+        taken.add(names[full])
+    return names
 
 
 def shape_rows(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return rows of the pool as rows of a curated dataset.
 
     Args:
-        rows: the columns of the pool under their full names.
+        rows: its columns, under the names that they have there.
         schema: from `curated_schema`.
     """
     columns = {}
@@ -66,8 +79,7 @@ def shape_rows(rows: pa.Table, schema: pa.Schema) -> pa.Table:
         if field.name == "messages":
             columns[field.name] = _messages(rows["messages"], field.type)
             continue
-        name = field.name if field.name in rows.column_names else f"data.{field.name}"
-        columns[field.name] = rows[name].cast(field.type)
+        columns[field.name] = rows[field.name].cast(field.type)
     return pa.table(columns, schema=schema)
 
 

@@ -188,10 +188,12 @@ def _message(turn: object, name: str) -> dict[str, Any]:
         raise BadRecord(f"wrong type: a turn of {name!r} is {_kind(turn)}, not an object")
     role = turn.get("role", turn.get("from"))
     if role == "function_call":  # an assistant's call, in the ShareGPT dialect of LLaMA-Factory
-        call = _text(turn.get("value", turn.get("content")), "value")
+        call = _as_json(turn.get("value", turn.get("content")), "function_call")
+        if call is None:
+            raise BadRecord("empty function_call")
         return {"role": "assistant", "content": "", "tool_calls": call}
     if not isinstance(role, str) or role.lower() not in ROLES:
-        raise BadRecord(f"unknown role: {role!r} (known: {', '.join(ROLES)})")
+        raise BadRecord(f"unknown role: {str(role)[:50]} (known: {', '.join(ROLES)})")
     content = turn.get("content", turn.get("value", turn.get("text")))
     calls = _as_json(turn.get("tool_calls"), "tool_calls")
     message: dict[str, Any] = {

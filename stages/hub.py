@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from .readers import BATCH_ROWS, Record, read_tables
+from .readers import BATCH_ROWS, read_tables
+from .records import Record
 
 if TYPE_CHECKING:  # heavy
     from datasets import Dataset
@@ -23,7 +24,7 @@ def read_dataset_folder(path: Path, split: str | None) -> Iterator[Record]:
 
     try:
         dataset = load_from_disk(str(path))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a readable `datasets` folder: {error}") from error
     if isinstance(dataset, DatasetDict):
         wanted = split or DEFAULT_SPLIT

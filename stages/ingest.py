@@ -17,14 +17,16 @@ from typing import Any
 
 import pyarrow as pa
 import xxhash
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ..errors import DataError
 from .base import ROWS
 from .formats import FORMATS, BadRecord, Conversation, find_format, read_record
 from .hub import read_dataset_folder, read_hub
-from .readers import Record, find_files, is_dataset_folder, read_file
+from .readers import find_files, is_dataset_folder, read_file
+from .records import Record
 
+REASON_CHARS = 300
 PEEK = 100  # records looked at to find the format of a source,
 PEEK_BROKEN = 10_000  # or more until one can be read at all
 SPOKEN = ("content", "tool_calls")
@@ -48,7 +50,7 @@ class Source(BaseModel):
 
     name: str
     """Becomes the column `source`."""
-    path: str
+    path: str = Field(min_length=1)
     """A file, folder or glob, a `datasets` folder, or a dataset of the hub."""
     format: str = "auto"
     """auto, or one of `FORMATS`."""
@@ -228,7 +230,7 @@ def _add(
         )
     except BadRecord as bad:
         rejected = {"row_id": part.first + part.n, "source": source.name, "file": file}
-        rejected |= {"line": record.place, "reason": _clean(str(bad))}
+        rejected |= {"line": record.place, "reason": _clean(str(bad))[:REASON_CHARS]}
         part.rejected.append(rejected | {"raw": _clean(record.raw or _shown(record.value))})
     part.n += 1
 

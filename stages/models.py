@@ -110,7 +110,7 @@ def load_tokenizer(
     folder = model if Path(model).is_dir() else _download(model, revision, list(WEIGHTS[1:]))
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # broken files fail in any way there is
         raise ModelError(
             f"tokenizer of {model!r} cannot be loaded: {_first_line(error)}"
         ) from error
@@ -192,6 +192,8 @@ def load(
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"model {model!r}: device is cuda, but there is no GPU here")
     folder = model if Path(model).is_dir() else _download(model, revision, list(WEIGHTS))
     try:
         lm, loading = AutoModelForCausalLM.from_pretrained(
@@ -202,7 +204,7 @@ def load(
             attn_implementation=None if attention == "auto" else attention,
             trust_remote_code=trust_remote_code,
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except Exception as error:  # broken configs and weights fail in any way there is
         raise ModelError(f"model {model!r} cannot be loaded: {_first_line(error)}") from error
     absent = sorted([*loading["missing_keys"], *map(str, loading["mismatched_keys"])])
     if absent:  # transformers would go on with random numbers in their place

@@ -85,8 +85,8 @@ def check_template(template: str) -> None:
         raise ConfigError(f"template {template!r} is not one of {names}, nor a Jinja string")
     try:
         _compile(template).render(turn=0, instruction="a", input="b", system="c")
-    except jinja2.TemplateError as error:
-        raise ConfigError(f"template {template!r} is not valid: {error}") from error
+    except Exception as error:  # a template is code: it may raise anything
+        raise ConfigError(f"template {template!r} is not valid: {error!r}") from error
 
 
 def turns(
@@ -118,7 +118,7 @@ def turns(
         fields = _turn_fields(pending, row["input_start"] if not found else None)
         try:
             context = compiled.render(turn=len(found), **fields)
-        except jinja2.TemplateError as error:
+        except Exception as error:  # a template is code: it may raise anything
             raise TemplateMismatch(str(error)) from error
         found.append(Turn(context, header, answer_text(message)))
         pending = []
@@ -186,7 +186,7 @@ def _render(
 ) -> str:
     try:
         return str(tokenizer.apply_chat_template(messages, tools=tools, tokenize=False))
-    except (jinja2.TemplateError, ValueError, TypeError) as error:
+    except Exception as error:  # a template is code: it may raise anything
         raise TemplateMismatch(f"the chat template refuses this conversation: {error}") from error
 
 

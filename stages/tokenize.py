@@ -78,6 +78,23 @@ class Encoder:
         done = iter(self._exact(good) if self.tokenisation == "exact" else self._official(good))
         return [row if isinstance(row, Encoded) else next(done) for row in cut]
 
+    def check(self, model: str) -> None:
+        """Raise if tokenizer and template make nothing of the plainest conversation there is.
+
+        Raises:
+            ModelError: so every row would be without numbers.
+        """
+        messages = [
+            {"role": "user", "content": "Say hello."},
+            {"role": "assistant", "content": "Hello there."},
+        ]
+        (found,) = self.encode([{"messages": messages, "tools": None, "input_start": None}])
+        if found.status in ("template_mismatch", "no_answer_tokens"):
+            raise ModelError(
+                f"model {model!r}: the tokenizer and the template {self.template!r} give no answer "
+                f"for the plainest conversation there is ({found.status})"
+            )
+
     @cached_property
     def prefix(self) -> list[int]:
         """Ids that the tokenizer puts before a text by itself (BOS); none for a chat template."""

@@ -1,12 +1,17 @@
 """The best scores within each group: so much from each source, category or cluster."""
 
+import logging
+import math
 from typing import Literal, final
 
 import numpy as np
 import pyarrow as pa
 from pydantic import field_validator
 
+from ...errors import PlanError
 from .base import Budget, Choice, Selector, by_score, score_schema, scores
+
+log = logging.getLogger(__name__)
 
 NO_GROUP = "(none)"
 
@@ -30,9 +35,9 @@ class Quota(Selector):
     @classmethod
     def _weights(cls, shares: str | dict[str, float]) -> str | dict[str, float]:
         if isinstance(shares, dict) and not (
-            all(weight >= 0 for weight in shares.values()) and sum(shares.values()) > 0
+            all(0 <= weight < math.inf for weight in shares.values()) and sum(shares.values()) > 0
         ):
-            raise ValueError("weights must not be negative, and one at least positive")
+            raise ValueError("weights must be finite and not negative, and one at least positive")
         return shares
 
     @property
@@ -48,6 +53,7 @@ class Quota(Selector):
             [NO_GROUP if g is None else str(g) for g in pool[self.column].to_pylist()]
         )
         names, member = np.unique(groups, return_inverse=True)
+        self._check_groups(names)
         capacity = np.bincount(member, weights=costs, minlength=len(names)).astype(np.int64)
         quotas = split(budget.limit, self._weights_of(names, capacity), capacity)
         kept = np.zeros(len(pool), dtype=bool)
@@ -61,6 +67,16 @@ class Quota(Selector):
             margin[own] = values[own] - (values[chosen[-1]] if len(chosen) else np.inf)
         order = np.concatenate([order[kept[order]], order[~kept[order]]])
         return Choice(order, int(kept.sum()), reason, margin)
+
+    def _check_groups(self, names: np.ndarray) -> None:
+        if not isinstance(self.shares, dict) or not len(names):
+            return
+        nobody = sorted(set(self.shares) - set(names.tolist()))
+        there = ", ".join(names[:20].tolist())
+        if len(nobody) == len(self.shares):
+            raise PlanError(f"quota: no row has a {self.column} of the shares; there are {there}")
+        if nobody:
+            log.warning("quota: no row left has the %s %s", self.column, ", ".join(nobody))
 
     def _weights_of(self, names: np.ndarray, capacity: np.ndarray) -> np.ndarray:
         if isinstance(self.shares, dict):

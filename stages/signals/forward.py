@@ -132,6 +132,7 @@ class Forward(Stage):
             self.model, self.revision, self.max_tokens, self.trust_remote_code
         )
         self._encoder = Encoder(self._lm.tokenizer, self.template, self.tokenisation, window)
+        self._encoder.check(self.model)
 
     def spent(self) -> Mapping[str, float]:
         """Tokens run through the model, with and without padding, and halved batches."""

@@ -134,7 +134,8 @@ def test_bad_rows_are_counted_and_named(folder):
 
 def test_a_folder_that_cannot_be_written_is_said(folder):
     (folder / "file").touch()
-    assert "stopped: " in tamis(folder, "select", "c.yaml", "--store", "file/store", code=1)
+    assert "Not a directory" in tamis(folder, "select", "c.yaml", "--store", "file/store", code=2)
+    assert "too long" in tamis(folder, "select", "c.yaml", "--out", "x" * 300, code=2)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ def config(tmp_path, **fields):
 
 
 def finish(folder, fingerprint):
-    folder.finish({"fingerprint": fingerprint})
+    folder.finish({"fingerprint": fingerprint, "files": {}})
     folder.release()
 
 
@@ -31,7 +31,7 @@ def test_a_finished_run_of_the_same_result_is_found(tmp_path):
     again = claim(made, "f1")
     assert again.is_done
     assert again.path == first.path
-    assert again.manifest == {"fingerprint": "f1"}
+    assert again.manifest == {"fingerprint": "f1", "files": {}}
 
 
 def test_another_result_gets_a_number(tmp_path):
@@ -75,11 +75,23 @@ def test_a_folder_that_is_being_filled_is_not_touched(tmp_path):
 def test_a_run_that_lost_its_files_is_not_done(tmp_path):
     first = claim(config(tmp_path), "f1")
     (first.path / "ledger.parquet").touch()
-    first.finish({"fingerprint": "f1", "files": {"ledger.parquet": {}}})
+    first.finish({"fingerprint": "f1", "files": {"ledger.parquet": {"bytes": 0}}})
     first.release()
     assert claim(config(tmp_path), "f1").is_done
     (first.path / "ledger.parquet").unlink()
     assert claim(config(tmp_path), "f1").path.name == "run-2"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"fingerprint": "f1"}'])
+def test_a_broken_manifest_or_config_is_no_run_of_ours(tmp_path, text):
+    first = claim(config(tmp_path), "f1")
+    finish(first, "f1")
+    (first.path / "manifest.json").write_text(text)
+    second = claim(config(tmp_path), "f1")
+    assert second.path.name == "run-2"
+    second.release()
+    (second.path / "config.yaml").write_text(text)
+    assert claim(config(tmp_path), "f1").path.name == "run-3"
 
 
 def test_overwrite(tmp_path):

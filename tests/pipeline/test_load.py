@@ -125,3 +125,38 @@ def test_a_config_is_checked_without_heavy_libraries(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"sets": ["name=2024-13-45"]},
+        {"sets": ["data.\u00b2.path=x"]},
+        {"sets": ["scorers.r.use.x=1"]},
+        {"sets": ["max_chars=1000000000000000000000000000000"]},
+        {"sets": ["budget.rows=true"]},
+        {"sets": ["engine.address=ray://user:secret@host:1"]},
+        {"sets": ["scorers.r={use: random, 3: x}"]},
+        {"sets": ["data.0.path="]},
+        {"sets": ["data.0.path=''"]},
+        {"data": ["it's.jsonl"]},
+        {"data": [""]},
+        {"data": ["a''"], "sets": ["data.0.path=''"]},
+    ],
+    ids=str,
+)
+def test_odd_words_are_one_clear_error(tmp_path, said):
+    with pytest.raises(ConfigError) as error:
+        load(str(write(tmp_path, GOOD)), Overrides(**said))
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["name: 2024-13-45", "seed: !!int abc", "[" * 3000])
+def test_odd_yaml_is_one_clear_error(tmp_path, text):
+    with pytest.raises(ConfigError, match=r"not readable YAML"):
+        load(str(write(tmp_path, text)))
+
+
+def test_a_path_that_is_no_glob_either(tmp_path):
+    config = load(str(write(tmp_path, GOOD.replace("pool.jsonl", "a**b"))))
+    assert config.data[0].path == "a**b"

@@ -53,7 +53,7 @@ def test_data_takes_one_or_several_paths(tmp_path, monkeypatch):
     spaced = applied(data=["with space.json"])["data"]
     assert spaced == [{"name": "with-space", "path": str(tmp_path / "with space.json")}]
     assert applied(data=["x/*.jsonl"])["data"][0]["name"] == "data"
-    with pytest.raises(ConfigError, match="no path"):
+    with pytest.raises(ConfigError, match="an empty path"):
         applied(data=[" "])
 
 

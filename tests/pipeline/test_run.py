@@ -323,3 +323,32 @@ def test_the_inner_suffix_of_a_compressed_file_counts(tmp_path):
         else:
             result = run(config.model_copy(update={"scorers": {"long": config.scorers["long"]}}))
             assert result.manifest["pool"]["rows_in"] == n_rows
+
+
+def test_a_folder_with_the_store_in_it_is_no_input(tmp_path):
+    write_jsonl(tmp_path / "pool.jsonl", alpaca(5))
+    with pytest.raises(DataError, match=r"holds the store .*; give the data a folder of its own"):
+        run(run_config(tmp_path, data=[{"name": "pool", "path": str(tmp_path)}]))
+
+
+def test_a_split_of_a_plain_file_is_a_mistake(tmp_path):
+    data = write_pool(tmp_path, alpaca(5))
+    data[0]["split"] = "test"
+    with pytest.raises(DataError, match=r"data.pool.split is 'test', but .* is a local path"):
+        run(run_config(tmp_path, data=data))
+
+
+def test_no_selector_is_said_before_anything_is_computed(tmp_path):
+    with pytest.raises(PlanError, match="selector is missing"):
+        run(run_config(tmp_path, selector=[]))
+    assert not list((tmp_path / "store").glob("length-*"))
+
+
+def test_a_quota_by_an_input_column_called_score(tmp_path):
+    rows = [row | {"score": i % 2, "data.score": 7} for i, row in enumerate(alpaca(20))]
+    selector = [{"use": "quota", "by": "long.score", "column": "data.score", "shares": "equal"}]
+    scorers = {"long": {"use": "length", "unit": "chars"}}
+    data = write_pool(tmp_path, rows)
+    found = curated(run(run_config(tmp_path, data=data, selector=selector, scorers=scorers)))
+    assert sum(found["score"][:]) == 5
+    assert set(found["data.score"][:]) == {7}

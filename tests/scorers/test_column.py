@@ -1,5 +1,6 @@
 import pyarrow as pa
 import pytest
+from tamis.errors import DataError
 from tamis.scorers.checks import check_scorer
 from tamis.scorers.column import Column
 
@@ -40,3 +41,16 @@ def test_truth_values_count_the_same_as_their_text():
     truth = pa.table({"data.x": [True, False, None]})
     text = pa.table({"data.x": ["true", "false", None]})
     assert Column(column="data.x")(truth).equals(Column(column="data.x")(text))
+
+
+def test_whole_numbers_that_a_score_cannot_tell_apart_are_refused():
+    with pytest.raises(DataError, match=r"whole numbers such as 1700000037, .* up to 16777216"):
+        score([1_700_000_000, 1_700_000_037])
+    assert score([2**53 + 2**30, 1 << 24])[0] == [2.0**53 + 2**30, 2.0**24]
+    big = [2**60 + 1, 2**60 + 3, 2**60 + 2**40]
+    assert score(big, prefer="middle")[1] == ["ok"] * 3
+
+
+def test_an_input_column_called_status_is_no_status_of_ours():
+    rows = pa.table({"data.status": pa.array([1, 0], pa.int64())})
+    assert Column(column="data.status")(rows)["status"].to_pylist() == ["ok", "ok"]

@@ -6,7 +6,7 @@ import pytest
 from datasets import load_dataset, load_from_disk
 from tamis.stages import export
 from tamis.stages.base import MESSAGE
-from tamis.stages.export import curated_schema, shape_rows, trained_part, write_curated
+from tamis.stages.export import curated_schema, own_names, shape_rows, trained_part, write_curated
 
 CALL = '[{"function":{"arguments":"{}","name":"f"},"id":"1","type":"function"}]'
 MESSAGES = [
@@ -39,6 +39,8 @@ def write(folder, rows, **kinds):
     extras = kinds.pop("extras", ())
     schema = curated_schema(["ifd.score"], kinds, extras)
     folder.mkdir()
+    names = own_names(["ifd.score"], kinds)
+    rows = rows.rename_columns([names.get(name, name) for name in rows.column_names])
     write_curated(folder, [shape_rows(rows, schema)], schema, len(rows), "f" * 16)
     return folder
 
@@ -88,14 +90,16 @@ def test_other_columns_keep_their_names_or_their_prefix(tmp_path):
     others = {
         "data.kind": pa.array(["x"] * 5),
         "data.rank": pa.array([1.5] * 5),
-        "data.mix": pa.array([1, 2, None, 4, 5]),
+        "data.data.rank": pa.array([1, 2, None, 4, 5]),
+        "data.data.kind": pa.array([True] * 5),
     }
-    kinds = {"data.kind": "string", "data.rank": "double", "data.mix": "string"}
+    kinds = {name: str(values.type) for name, values in others.items()}
     folder = write(tmp_path / "c", pool(MESSAGES, **others), **kinds)
     disk = load_from_disk(str(folder / "arrow/train"))
     assert disk["kind"][0] == "x"
     assert disk["data.rank"][0] == 1.5
-    assert list(disk["mix"]) == ["1", "2", None, "4", "5"]
+    assert list(disk["data.data.rank"]) == [1, 2, None, 4, 5]
+    assert list(disk["data.kind"]) == [True] * 5
 
 
 def test_shards(tmp_path, monkeypatch):

@@ -114,7 +114,7 @@ def test_sharegpt_with_system_field_and_tool_turns():
         "tool",
         "assistant",
     ]
-    assert found.messages[2]["tool_calls"] == '{"name": "f"}'
+    assert found.messages[2]["tool_calls"] == '{"name":"f"}'
 
 
 USER, REPLY = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
@@ -155,7 +155,7 @@ USER, REPLY = {"role": "user", "content": "a"}, {"role": "assistant", "content":
         ({"messages": [USER, REPLY, REPLY]}, "messages", "assistant after assistant"),
         ({"messages": [USER, {"role": "system", "content": "s"}]}, "messages", "system after user"),
         ({"messages": [{"role": "tool", "content": "x"}, REPLY]}, "messages", "tool after start"),
-        ({"messages": [{"role": "nobody", "content": "x"}]}, "messages", "unknown role: 'nobody'"),
+        ({"messages": [{"role": "nobody", "content": "x"}]}, "messages", "unknown role: nobody"),
         ({"messages": [{"content": "x"}]}, "messages", "unknown role: None"),
         (
             {"messages": [{"role": "user", "content": 5}, REPLY]},
@@ -182,3 +182,12 @@ def test_a_bad_record_has_a_reason(record, name, reason):
 def test_no_known_shape():
     assert find_format({"text": "a"}) is None
     assert find_format({"instruction": "a"}) is None
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"), [("", "empty function_call"), ("f(1)", "bad JSON: in field")]
+)
+def test_a_function_call_must_be_json(call, reason):
+    turns = [{"from": "human", "value": "a"}, {"from": "function_call", "value": call}]
+    with pytest.raises(BadRecord, match=reason):
+        read_record({"conversations": turns}, FORMATS["sharegpt"])

@@ -165,3 +165,19 @@ def test_the_code_of_a_model_is_part_of_it(gpt2, tmp_path):
     before = models.resolve_revision(str(tmp_path), None)
     (tmp_path / "modeling.py").write_text("x = 1")
     assert models.resolve_revision(str(tmp_path), None) != before
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_broken_files_are_one_sentence(gpt2, tmp_path, name):
+    for file in gpt2.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        models.load(str(tmp_path))
+
+
+def test_no_gpu_is_said():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ModelError, match="device is cuda, but there is no GPU here"):
+        models.load("any", device="cuda")

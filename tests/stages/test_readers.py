@@ -6,7 +6,7 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 from tamis.errors import DataError
-from tamis.stages import readers
+from tamis.stages import json_records, readers
 from tamis.stages.readers import find_files, is_dataset_folder, read_file
 
 ROWS = [{"a": i, "b": "é" * (i % 5), "c": None} for i in range(2500)]
@@ -41,7 +41,7 @@ def test_json_lines(tmp_path, kind, suffix):
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
 @pytest.mark.parametrize("indent", [None, 2])
 def test_json_arrays_however_the_file_is_cut(tmp_path, monkeypatch, indent, suffix):
-    monkeypatch.setattr(readers, "CHUNK", 100)
+    monkeypatch.setattr(json_records, "CHUNK", 100)
     path = tmp_path / f"x.json{suffix}"
     path.write_bytes(compress(json.dumps(ROWS, indent=indent).encode(), suffix))
     assert values(path) == ROWS
@@ -54,7 +54,7 @@ def test_empty_files(tmp_path, text):
 
 
 def test_arrays_of_bare_values(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "CHUNK", 4)
+    monkeypatch.setattr(json_records, "CHUNK", 4)
     (tmp_path / "x.json").write_text('[1, 234567, true, null, "x", 12.5]')
     assert values(tmp_path / "x.json") == [1, 234567, True, None, "x", 12.5]
 
@@ -110,7 +110,7 @@ class TestBroken:
 
     @pytest.mark.parametrize("chunk", [20, 1 << 20])
     def test_an_array_that_breaks_off(self, tmp_path, monkeypatch, chunk):
-        monkeypatch.setattr(readers, "CHUNK", chunk)
+        monkeypatch.setattr(json_records, "CHUNK", chunk)
         path = tmp_path / "x.json"
         for text in (
             '[{"a": 1}, {"a": 2}',
@@ -127,7 +127,8 @@ class TestBroken:
     def test_an_array_with_a_broken_middle(self, tmp_path):
         path = tmp_path / "x.json"
         path.write_text('[{"a": 1}, {"a" 2}, {"a": 3}]')
-        assert values(path) == [{"a": 1}, None]
+        assert values(path) == [{"a": 1}, None, {"a": 3}]
+        assert "bad JSON" in errors(path)[0][1]
 
     def test_broken_utf8_in_an_array_stays_in_its_row(self, tmp_path):
         path = tmp_path / "x.json"
@@ -200,7 +201,7 @@ def test_dataset_folders(tmp_path):
 
 
 def test_text_after_an_array_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "CHUNK", 8)
+    monkeypatch.setattr(json_records, "CHUNK", 8)
     path = tmp_path / "x.json"
     path.write_text('[{"a": 1}]   \n\n          [{"a": 2}]')
     first, second = read_file(path, 100)
@@ -224,3 +225,44 @@ def test_of_a_curated_dataset_the_rows_are_read_once(tmp_path):
     assert len(readers.find_files(tmp_path)) == 3
     (tmp_path / "arrow/train/state.json").touch()
     assert readers.find_files(tmp_path) == [tmp_path / "data/train-0.parquet"]
+
+
+def test_hidden_files_of_a_folder_are_left_alone(tmp_path):
+    for name in ("a.jsonl", ".hidden.jsonl", ".ipynb_checkpoints/a.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_files(tmp_path) == [tmp_path / "a.jsonl"]
+
+
+def test_packed_tables_are_no_known_kind(tmp_path):
+    path = tmp_path / "x.arrow.gz"
+    path.touch()
+    with pytest.raises(DataError, match=r"unknown kind of file; .* the first 5 also as .gz"):
+        find_files(path)
+
+
+def test_columns_of_one_name_in_a_table_are_refused(tmp_path):
+    table = pa.table([pa.array([1]), pa.array([2])], names=["a", "a"])
+    pa.feather.write_feather(table, str(tmp_path / "x.arrow"))
+    with pytest.raises(DataError, match="names the column 'a' more than once"):
+        values(tmp_path / "x.arrow")
+
+
+def test_a_value_that_has_no_python_form_is_one_bad_row(tmp_path):
+    days = pa.array([0, 10**7, 1], pa.date32())
+    pq.write_table(pa.table({"day": days}), tmp_path / "x.parquet")
+    found = list(read_file(tmp_path / "x.parquet", 100))
+    assert [record.error is None for record in found] == [True, False, True]
+    assert found[1].error.startswith("unreadable value: ")
+
+
+def test_an_arrow_file_with_wrong_offsets_is_an_error_and_no_crash(tmp_path):
+    text = pa.array(["abc"] * 4)
+    offsets = pa.array([0, 3, 6, 2**31 - 10, 12], pa.int32()).buffers()[1]
+    broken = pa.Array.from_buffers(pa.string(), 4, [None, offsets, text.buffers()[2]])
+    path = tmp_path / "x.arrow"
+    batch = pa.record_batch([broken], names=["a"])
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as file:
+        file.write_batch(batch)
+    with pytest.raises(DataError, match=r"not a readable .arrow file"):
+        values(path)

@@ -137,3 +137,9 @@ class TestChat:
     def test_needs_a_tokenizer(self):
         with pytest.raises(ValueError, match="tokenizer"):
             turns(TWO_TURNS, "chat")
+
+
+@pytest.mark.parametrize("template", ["{{ 1/0 }}", "{{ instruction + 1 }}"])
+def test_whatever_a_template_raises_is_a_mistake_in_the_config(template):
+    with pytest.raises(ConfigError, match="is not valid"):
+        check_template(template)

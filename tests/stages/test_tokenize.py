@@ -2,6 +2,7 @@ import pytest
 from tamis.errors import ModelError
 from tamis.stages.tokenize import Encoder
 from tamis.tests.tiny import conversation, make_sentencepiece_like, make_tokenizer
+from transformers import AutoTokenizer
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +179,11 @@ def test_exact_needs_offsets(plain):
 def test_no_rows(plain):
     for tokenisation in ("exact", "official"):
         assert Encoder(plain, "none", tokenisation, 9).encode([]) == []
+
+
+def test_a_template_that_gives_no_answer_is_found_before_any_row(gpt2):
+    tokenizer = AutoTokenizer.from_pretrained(gpt2)
+    tokenizer.chat_template = None
+    with pytest.raises(ModelError, match=r"template 'chat' give no answer .*template_mismatch"):
+        Encoder(tokenizer, "chat", "exact", 512).check("mine")
+    Encoder(tokenizer, "alpaca", "exact", 512).check("mine")

@@ -3,6 +3,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tamis.errors import PlanError
 from tamis.stages.checks import check_selector
 from tamis.stages.selectors.base import Budget
 from tamis.stages.selectors.quota import Quota, split
@@ -73,3 +74,20 @@ def test_quotas_use_all_that_fits(total, groups):
     assert (quotas >= 0).all()
     assert (quotas <= capacity).all()
     assert quotas.sum() == min(total, capacity[weights > 0].sum())
+
+
+def test_shares_name_groups_that_there_are(caplog):
+    table = pa.table(
+        {
+            "row_id": range(4),
+            "sample_id": list("abcd"),
+            "source": list("xxyy"),
+            "s.score": pa.array([1.0, 2, 3, 4], pa.float32()),
+        }
+    )
+    with pytest.raises(PlanError, match="no row has a source of the shares; there are x, y"):
+        Quota(by="s.score", shares={"z": 1.0})(table, Budget(2))
+    assert Quota(by="s.score", shares={"x": 1.0, "z": 1.0})(table, Budget(2)).n_kept == 2
+    assert "no row left has the source z" in caplog.text
+    with pytest.raises(ValueError, match="weights must be finite"):
+        Quota(by="s.score", shares={"x": float("inf")})
