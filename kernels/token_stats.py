@@ -118,14 +118,14 @@ def _scan(hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str]) -
     n_columns = min(TILE_VOCAB, vocab)
     if head.weight.dtype != torch.float32:
         n_columns = min(n_columns, max(256, UPCAST_BYTES // (4 * dim)))
-    with _exact_products(hidden, head):
+    with exact_products(hidden, head):
         state = _start(hidden, head, targets, stats)
         for low in range(0, vocab, n_columns):
             columns = slice(low, min(low + n_columns, vocab))
             weight = head.weight[columns].float()
             for first in range(0, len(hidden), TILE_ROWS):
                 rows = slice(first, first + TILE_ROWS)
-                z = _logits(hidden[rows], weight, head, columns, state.products)
+                z = logits_tile(hidden[rows], weight, head, columns, state.products)
                 _fold(z, targets[rows] - low, state, rows)
     return state
 
@@ -167,7 +167,7 @@ def _target_logits(hidden: Tensor, head: LMHead, targets: Tensor) -> Tensor:
     return logits
 
 
-def _logits(
+def logits_tile(
     hidden: Tensor, weight: Tensor, head: LMHead, columns: slice, buffer: Tensor | None
 ) -> Tensor:
     """One tile of logits (rows, columns), written into `buffer`."""
@@ -239,7 +239,7 @@ def _finish(state: _State, stats: Sequence[str]) -> dict[str, Tensor]:
 
 
 @contextlib.contextmanager
-def _exact_products(hidden: Tensor, head: LMHead) -> Iterator[None]:
+def exact_products(hidden: Tensor, head: LMHead) -> Iterator[None]:
     """Let the CPU multiply fp32 copies of bf16 values in bf16 hardware: lossless and faster.
 
     The switch is global to the process, hence set only around these products.

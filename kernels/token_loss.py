@@ -1,0 +1,82 @@
+"""Loss per token that can be differentiated with respect to the hidden states, without the logits.
+
+The forward is `token_stats`. The backward makes the logits again, tile by tile, and never keeps
+them: with ``y = H W' + bias`` before and ``z`` after scale, softcap and temperature,
+
+    dL/dy_v = g (p_v - [v = t]) dz_v/dy_v        dL/dH = sum_v dL/dy_v W_v
+
+where ``p_v = exp(z_v - lse)``, and the target's ``p_t - 1`` is taken as ``expm1(-loss)``, which
+keeps its relative accuracy when the loss is tiny. Sums over the vocabulary run in fp32, so the
+result is that of autograd on fp32 logits to rounding. The LM head gets no gradient.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .token_stats import TILE_ROWS, TILE_VOCAB, LMHead, exact_products, logits_tile, token_stats
+
+
+def token_loss(hidden: Tensor, head: LMHead, targets: Tensor) -> Tensor:
+    """Return -log p(target) at each position, differentiable with respect to `hidden` alone.
+
+    Args:
+        hidden: (tokens, dim), fp32, bf16 or fp16.
+        head: the LM head; its weight is (vocab, dim).
+        targets: (tokens,) int64 in [0, vocab).
+
+    Returns:
+        (tokens,) fp32, nats. The gradient has the dtype of `hidden`; it is added up in fp32.
+
+    Raises:
+        ValueError: as `token_stats`.
+    """
+    found: Tensor = _TokenLoss.apply(hidden, head, targets)
+    return found
+
+
+class _TokenLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, head: LMHead, targets: Tensor) -> Tensor:  # noqa: ANN401
+        found = token_stats(hidden, head, targets, ("loss", "lse"))
+        ctx.save_for_backward(hidden, targets, found["loss"], found["lse"])
+        ctx.head = head
+        return found["loss"]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        hidden, targets, loss, lse = ctx.saved_tensors
+        total = _hidden_gradient(hidden, ctx.head, targets, (loss, lse, grads[0].float()))
+        return total.to(hidden.dtype), None, None
+
+
+def _hidden_gradient(
+    hidden: Tensor, head: LMHead, targets: Tensor, known: tuple[Tensor, Tensor, Tensor]
+) -> Tensor:
+    """Return dL/dH, (tokens, dim) fp32, from loss, log-sum-exp and the gradient of each loss."""
+    loss, lse, grad = known
+    total = torch.zeros(hidden.shape, device=hidden.device)
+    buffer = torch.empty(TILE_ROWS * TILE_VOCAB, device=hidden.device)
+    for low in range(0, len(head.weight), TILE_VOCAB):
+        columns = slice(low, low + TILE_VOCAB)
+        weight = head.weight[columns].float()
+        for first in range(0, len(hidden), TILE_ROWS):
+            rows = slice(first, first + TILE_ROWS)
+            with exact_products(hidden, head):
+                z = logits_tile(hidden[rows], weight, head, columns, buffer)
+            slope = _slope(z, head)
+            z.sub_(lse[rows, None]).exp_()
+            local = targets[rows] - low
+            here = ((local >= 0) & (local < len(weight))).nonzero().squeeze(1)
+            z[here, local[here]] = torch.expm1(-loss[rows][here])
+            z *= grad[rows, None]
+            total[rows] += (z if slope is None else z.mul_(slope)) @ weight
+    return total.mul_(head.scale / head.temperature)
+
+
+def _slope(z: Tensor, head: LMHead) -> Tensor | None:
+    """The derivative of the softcap at logits z, None where there is none: 1 - (z T / cap)^2."""
+    if head.softcap is None:
+        return None
+    return 1 - (z * (head.temperature / head.softcap)).square_()
