@@ -1,0 +1,290 @@
+"""Loss and statistics per token from hidden states: ours against whole and chunked logits.
+
+At the shapes of four language models: time, memory beyond inputs and outputs, share of the rate of
+a bare matrix product in the same run, and the largest error of the loss against fp64. On a GPU
+where there is one, else on one thread of the processor, each method in a process of its own. Needs
+torch, and triton and numpy where there is a GPU; `cut-cross-entropy` and `liger-kernel` take part
+where they are installed.
+
+    python benchmarks/kernels.py                        # bf16
+    python benchmarks/kernels.py --dtype fp32 --tokens 256 --shapes gpt2
+
+Writes benchmarks/results/kernels-<device>-<dtype>.json, or what --out names.
+"""
+
+import argparse
+import json
+import multiprocessing as mp
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+ROOT = Path(__file__).resolve().parent.parent
+if "tamis" not in sys.modules:  # works without an installation: the kernels need torch alone
+    package = types.ModuleType("tamis")
+    package.__path__ = [str(ROOT)]
+    sys.modules["tamis"] = package
+
+from tamis.kernels.token_stats import STATS, LMHead, token_stats  # noqa: E402
+
+SHAPES = {  # (dim, vocab)
+    "gpt2": (768, 50257),
+    "qwen2.5-0.5b": (896, 151936),
+    "gemma-2-2b": (2304, 256000),
+    "llama-3-8b": (4096, 128256),
+}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+CHUNK = 1024  # tokens
+CHECKED = 32  # tokens whose loss is compared with fp64
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Inputs of one shape: hidden (tokens, dim), weight (vocab, dim), targets (tokens,)."""
+
+    hidden: Tensor
+    weight: Tensor
+    targets: Tensor
+
+    @classmethod
+    def make(cls, shape: str, tokens: int, dtype: str, device: str) -> "Problem":
+        """Random inputs with losses like those of a trained model: some small, some large."""
+        dim, vocab = SHAPES[shape]
+        generator = torch.Generator(device).manual_seed(0)
+        kind = DTYPES[dtype]
+        weight = torch.empty(vocab, dim, dtype=kind, device=device)
+        for rows in weight.split(16384):
+            rows.copy_(torch.randn(rows.shape, generator=generator, device=device) / dim**0.5)
+        targets = torch.randint(vocab, (tokens,), generator=generator, device=device)
+        noise = torch.randn(tokens, dim, generator=generator, device=device)
+        pull = torch.linspace(0, 20, tokens, device=device)[:, None]
+        return cls((2 * noise + pull * weight[targets].float()).to(kind), weight, targets)
+
+    @property
+    def flop(self) -> float:
+        """Of the product alone."""
+        return 2.0 * self.hidden.shape[0] * self.weight.shape[0] * self.weight.shape[1]
+
+
+Method = Callable[[Problem], Tensor | None]
+
+
+def product(p: Problem) -> None:
+    """The bare product in pieces that fit, results thrown away."""
+    rows = CHUNK if p.hidden.is_cuda else 512
+    for hidden in p.hidden.split(rows):
+        for weight in p.weight.split(1 << 15 if p.hidden.is_cuda else 8192):
+            torch.mm(hidden, weight.T)
+
+
+def whole_logits(p: Problem) -> Tensor:
+    """Logits in fp32, then cross-entropy."""
+    return functional.cross_entropy((p.hidden @ p.weight.T).float(), p.targets, reduction="none")
+
+
+def chunked_logits(p: Problem) -> Tensor:
+    """The same in pieces of tokens."""
+    pairs = zip(p.hidden.split(CHUNK), p.targets.split(CHUNK), strict=True)
+    return torch.cat(
+        [functional.cross_entropy((h @ p.weight.T).float(), t, reduction="none") for h, t in pairs]
+    )
+
+
+def loss_only(p: Problem) -> Tensor:
+    """Ours."""
+    return token_stats(p.hidden, LMHead(p.weight), p.targets)["loss"]
+
+
+def all_statistics(p: Problem) -> Tensor:
+    """Ours, every statistic."""
+    return token_stats(p.hidden, LMHead(p.weight), p.targets, STATS)["loss"]
+
+
+def torch_linear(p: Problem) -> Tensor:
+    """torch.nn.functional.linear_cross_entropy, of torch 2.13 and later."""
+    fused: Callable[..., Tensor] = functional.linear_cross_entropy  # type: ignore[attr-defined]
+    return fused(p.hidden, p.weight, p.targets, reduction="none").float()
+
+
+def methods(device: str) -> dict[str, Method]:
+    """Return what there is to compare."""
+    found: dict[str, Method] = {
+        "matrix product alone": product,
+        "tamis, loss": loss_only,
+        "tamis, all statistics": all_statistics,
+        "whole logits": whole_logits,
+        "chunked logits": chunked_logits,
+    }
+    if hasattr(functional, "linear_cross_entropy"):
+        found["torch linear_cross_entropy"] = torch_linear
+    if device == "cuda":
+        found |= peers()
+    return found
+
+
+def peers() -> dict[str, Method]:
+    """Return other people's kernels that are installed here."""
+    found: dict[str, Method] = {}
+    try:
+        from cut_cross_entropy import linear_cross_entropy
+
+        found["cut-cross-entropy"] = lambda p: linear_cross_entropy(
+            p.hidden, p.weight, p.targets, reduction="none"
+        ).float()
+    except ImportError:
+        print("cut-cross-entropy is not installed: left out")
+    try:
+        from liger_kernel.transformers.functional import liger_fused_linear_cross_entropy
+
+        found["liger-kernel"] = lambda p: liger_fused_linear_cross_entropy(
+            p.hidden, p.weight, p.targets, reduction="none"
+        ).float()
+    except ImportError:
+        print("liger-kernel is not installed: left out")
+    return found
+
+
+@contextmanager
+def memory(device: str) -> Iterator[Callable[[], float]]:
+    """Give a function that returns the MB in use at the peak of the block beyond its start."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = float(torch.cuda.memory_allocated())
+        yield lambda: (torch.cuda.max_memory_allocated() - before) / 1e6
+        return
+    before = float(resident())
+    yield lambda: max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before, 0) / 1e6
+
+
+def resident() -> int:
+    """Bytes of this process in memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def timed(method: Method, problem: Problem, device: str) -> tuple[float, Tensor | None]:
+    """Seconds of one call: of the GPU, or of this process's own processor time."""
+    if device == "cuda":
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        found = method(problem)
+        end.record()
+        torch.cuda.synchronize()
+        return begin.elapsed_time(end) / 1e3, found
+    started = time.process_time()
+    found = method(problem)
+    return time.process_time() - started, found
+
+
+def measure(name: str, problem: Problem, exact: Tensor, repeats: int) -> dict[str, Any]:
+    """Time a method, and compare its losses with the exact ones."""
+    device = problem.hidden.device.type
+    method = methods(device)[name]
+    with memory(device) as peak:
+        _, found = timed(method, problem, device)  # warms up
+        peak_mb = peak()
+    times = [timed(method, problem, device)[0] for _ in range(repeats)]
+    median = statistics.median(times)
+    error = None
+    if found is not None:
+        error = float((found[: len(exact)].double() - exact).abs().max())
+    return {
+        "method": name,
+        "ms": round(1e3 * median, 3),
+        "ms_all": [round(1e3 * t, 3) for t in times],
+        "gflop_per_s": round(problem.flop / median / 1e9, 1),
+        "peak_mb": round(peak_mb, 1),
+        "loss_error": error,
+    }
+
+
+def exact_losses(p: Problem) -> Tensor:
+    """Losses of the first tokens in fp64."""
+    hidden, targets = p.hidden[:CHECKED].double(), p.targets[:CHECKED]
+    z = torch.cat([hidden @ weight.double().T for weight in p.weight.split(8192)], 1)
+    return functional.cross_entropy(z, targets, reduction="none")
+
+
+def in_its_own_process(name: str, problem: Problem, exact: Tensor, repeats: int) -> dict[str, Any]:
+    """Measure in a fork, so that the peak of memory is the method's own."""
+
+    def work(pipe: Connection) -> None:
+        torch.set_num_threads(1)
+        pipe.send(measure(name, problem, exact, repeats))
+
+    here, there = mp.Pipe()
+    process = mp.get_context("fork").Process(target=work, args=(there,))
+    process.start()
+    there.close()
+    try:
+        found: dict[str, Any] = here.recv()
+    except EOFError:
+        found = {"method": name, "failed": "ended without a result (out of memory?)"}
+    process.join()
+    return found
+
+
+def run_shape(shape: str, said: argparse.Namespace, device: str) -> dict[str, Any]:
+    """Return the rows of one shape."""
+    problem = Problem.make(shape, said.tokens, said.dtype, device)
+    exact = exact_losses(problem)
+    rows = []
+    for name in methods(device):
+        run = measure if device == "cuda" else in_its_own_process
+        try:
+            row = run(name, problem, exact, said.repeats)
+        except torch.OutOfMemoryError as error:
+            row = {"method": name, "failed": str(error).splitlines()[0]}
+        if "ms" in row:
+            bare = rows[0] if rows else row
+            row["share_of_product"] = round(bare["ms"] / row["ms"], 3)
+        rows.append(row)
+        print(f"  {shape:14s} " + ", ".join(f"{k} {v}" for k, v in row.items() if k != "ms_all"))
+    dim, vocab = SHAPES[shape]
+    return {"shape": shape, "tokens": said.tokens, "dim": dim, "vocab": vocab, "rows": rows}
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description="Kernels against whole and chunked logits.")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--tokens", type=int, default=8192 if device == "cuda" else 512)
+    parser.add_argument("--dtype", choices=DTYPES, default="bf16")
+    parser.add_argument("--repeats", type=int, default=20 if device == "cuda" else 3)
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--out", type=Path)
+    said = parser.parse_args()
+    torch.set_num_threads(1 if device == "cpu" else torch.get_num_threads())
+    with torch.inference_mode():
+        results = [run_shape(shape, said, device) for shape in said.shapes]
+    machine = torch.cuda.get_device_name() if device == "cuda" else platform.processor()
+    record = {
+        "machine": machine or platform.machine(),
+        "torch": torch.__version__,
+        "device": device,
+        "dtype": said.dtype,
+        "repeats": said.repeats,
+        "results": results,
+    }
+    out = said.out or ROOT / f"benchmarks/results/kernels-{device}-{said.dtype}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"written to {out}")
+
+
+if __name__ == "__main__":
+    main()
