@@ -67,7 +67,7 @@ class Problem:
         generator = torch.Generator(device).manual_seed(0)
         kind = DTYPES[dtype]
         weight = torch.empty(vocab, dim, dtype=kind, device=device)
-        for rows in weight.split(16384):
+        for rows in pieces(weight, 16384):
             rows.copy_(torch.randn(rows.shape, generator=generator, device=device) / dim**0.5)
         targets = torch.randint(vocab, (tokens,), generator=generator, device=device)
         noise = torch.randn(tokens, dim, generator=generator, device=device)
@@ -83,11 +83,16 @@ class Problem:
 Method = Callable[[Problem], Tensor | None]
 
 
+def pieces(tensor: Tensor, n: int) -> list[Tensor]:
+    """Views of `n` rows each, but the last."""
+    return [tensor[first : first + n] for first in range(0, len(tensor), n)]
+
+
 def product(p: Problem) -> None:
     """The bare product in pieces that fit, results thrown away."""
     rows = CHUNK if p.hidden.is_cuda else 512
-    for hidden in p.hidden.split(rows):
-        for weight in p.weight.split(1 << 15 if p.hidden.is_cuda else 8192):
+    for hidden in pieces(p.hidden, rows):
+        for weight in pieces(p.weight, 1 << 15 if p.hidden.is_cuda else 8192):
             torch.mm(hidden, weight.T)
 
 
@@ -98,7 +103,7 @@ def whole_logits(p: Problem) -> Tensor:
 
 def chunked_logits(p: Problem) -> Tensor:
     """The same in pieces of tokens."""
-    pairs = zip(p.hidden.split(CHUNK), p.targets.split(CHUNK), strict=True)
+    pairs = zip(pieces(p.hidden, CHUNK), pieces(p.targets, CHUNK), strict=True)
     return torch.cat(
         [functional.cross_entropy((h @ p.weight.T).float(), t, reduction="none") for h, t in pairs]
     )
@@ -116,7 +121,7 @@ def all_statistics(p: Problem) -> Tensor:
 
 def torch_linear(p: Problem) -> Tensor:
     """torch.nn.functional.linear_cross_entropy, of torch 2.13 and later."""
-    fused: Callable[..., Tensor] = functional.linear_cross_entropy  # type: ignore[attr-defined]
+    fused: Callable[..., Tensor] = functional.linear_cross_entropy
     return fused(p.hidden, p.weight, p.targets, reduction="none").float()
 
 
@@ -140,7 +145,9 @@ def peers() -> dict[str, Method]:
     """Return other people's kernels that are installed here."""
     found: dict[str, Method] = {}
     try:
-        from cut_cross_entropy import linear_cross_entropy
+        from cut_cross_entropy import (  # type: ignore[import-not-found]
+            linear_cross_entropy,
+        )
 
         found["cut-cross-entropy"] = lambda p: linear_cross_entropy(
             p.hidden, p.weight, p.targets, reduction="none"
@@ -148,7 +155,9 @@ def peers() -> dict[str, Method]:
     except ImportError:
         print("cut-cross-entropy is not installed: left out")
     try:
-        from liger_kernel.transformers.functional import liger_fused_linear_cross_entropy
+        from liger_kernel.transformers.functional import (  # type: ignore[import-not-found]
+            liger_fused_linear_cross_entropy,
+        )
 
         found["liger-kernel"] = lambda p: liger_fused_linear_cross_entropy(
             p.hidden, p.weight, p.targets, reduction="none"
@@ -179,7 +188,10 @@ def resident() -> int:
 def timed(method: Method, problem: Problem, device: str) -> tuple[float, Tensor | None]:
     """Seconds of one call: of the GPU, or of this process's own processor time."""
     if device == "cuda":
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin, end = (
+            torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            for _ in range(2)
+        )
         begin.record()
         found = method(problem)
         end.record()
@@ -215,7 +227,7 @@ def measure(name: str, problem: Problem, exact: Tensor, repeats: int) -> dict[st
 def exact_losses(p: Problem) -> Tensor:
     """Losses of the first tokens in fp64."""
     hidden, targets = p.hidden[:CHECKED].double(), p.targets[:CHECKED]
-    z = torch.cat([hidden @ weight.double().T for weight in p.weight.split(8192)], 1)
+    z = torch.cat([hidden @ weight.double().T for weight in pieces(p.weight, 8192)], 1)
     return functional.cross_entropy(z, targets, reduction="none")
 
 
@@ -242,7 +254,7 @@ def run_shape(shape: str, said: argparse.Namespace, device: str) -> dict[str, An
     """Return the rows of one shape."""
     problem = Problem.make(shape, said.tokens, said.dtype, device)
     exact = exact_losses(problem)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in methods(device):
         run = measure if device == "cuda" else in_its_own_process
         try:
