@@ -32,7 +32,7 @@ def token_loss(hidden: Tensor, head: LMHead, targets: Tensor) -> Tensor:
     Raises:
         ValueError: as `token_stats`.
     """
-    found: Tensor = _TokenLoss.apply(hidden, head, targets)
+    found: Tensor = _TokenLoss.apply(hidden, head, targets)  # type: ignore[no-untyped-call]
     return found
 
 

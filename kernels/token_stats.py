@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-BACKEND = "torch"
+from .backend import Backend
+
 STATS = ("loss", "lse", "entropy", "rank", "top1", "max_prob", "sum_p2")
 
 TILE_ROWS = 512
@@ -51,7 +52,7 @@ class LMHead:
 
 
 @dataclass
-class _State:
+class State:
     """Leave-one-out state per token; each tensor is (tokens,) fp32."""
 
     target: Tensor  # logit of the target
@@ -64,7 +65,11 @@ class _State:
 
 
 def token_stats(
-    hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str] = ("loss",)
+    hidden: Tensor,
+    head: LMHead,
+    targets: Tensor,
+    stats: Sequence[str] = ("loss",),
+    backend: Backend = "torch",
 ) -> dict[str, Tensor]:
     """Return the wanted statistics of the next-token distribution at each position.
 
@@ -76,6 +81,7 @@ def token_stats(
             loss: -log p(target), nats. lse: log-sum-exp of the logits, nats. entropy: nats.
             rank: number of logits strictly larger than the target's, int32. top1: rank == 0, bool.
             max_prob: largest probability. sum_p2: sum of squared probabilities.
+        backend: torch, or triton on an NVIDIA GPU.
 
     Returns:
         One (tokens,) tensor for each name; fp32 unless said otherwise.
@@ -83,12 +89,17 @@ def token_stats(
     Raises:
         ValueError: shapes, dtypes, names or targets that do not fit; the message holds them.
     """
-    _check(hidden, head, targets, stats)
+    if backend == "triton":
+        from .token_stats_triton import token_stats_triton  # a compiler, which few runs need
+
+        return token_stats_triton(hidden, head, targets, stats)
+    check(hidden, head, targets, stats)
     state = _scan(hidden, head, targets, stats)
-    return _finish(state, stats)
+    return finish(state, stats)
 
 
-def _check(hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str]) -> None:
+def check(hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str]) -> None:
+    """Raise a ValueError that says which argument does not fit, and how."""
     weight = head.weight
     if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
         raise ValueError(
@@ -102,6 +113,8 @@ def _check(hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str]) 
         )
     if head.bias is not None and head.bias.shape != weight.shape[:1]:
         raise ValueError(f"bias must be ({len(weight)},); got {tuple(head.bias.shape)}")
+    if head.temperature <= 0:
+        raise ValueError(f"temperature must be positive; got {head.temperature}")
     unknown = [name for name in stats if name not in STATS]
     if unknown:
         raise ValueError(f"unknown statistics {unknown}; allowed: {', '.join(STATS)}")
@@ -112,7 +125,7 @@ def _check(hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str]) 
         )
 
 
-def _scan(hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str]) -> _State:
+def _scan(hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str]) -> State:
     """Fold every tile of logits into the state: vocabulary outside, so W is read once."""
     vocab, dim = head.weight.shape
     n_columns = min(TILE_VOCAB, vocab)
@@ -130,14 +143,14 @@ def _scan(hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str]) -
     return state
 
 
-def _start(hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str]) -> _State:
+def _start(hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str]) -> State:
     n, device = len(hidden), hidden.device
     wants = set(stats)
 
     def zeros(*names: str) -> Tensor | None:
         return torch.zeros(n, device=device) if wants & set(names) else None
 
-    state = _State(
+    state = State(
         target=_target_logits(hidden, head, targets),
         m=torch.full((n,), MASKED, device=device),
         s=torch.zeros(n, device=device),
@@ -190,7 +203,7 @@ def _shape_logits(product: Tensor, head: LMHead) -> Tensor:
     return product
 
 
-def _fold(z: Tensor, local: Tensor, state: _State, rows: slice) -> None:
+def _fold(z: Tensor, local: Tensor, state: State, rows: slice) -> None:
     """Merge one tile of logits into the state of its rows; `z` is overwritten."""
     here = ((local >= 0) & (local < z.shape[1])).nonzero().squeeze(1)
     z[here, local[here]] = MASKED
@@ -212,7 +225,7 @@ def _fold(z: Tensor, local: Tensor, state: _State, rows: slice) -> None:
     state.m[rows] = m_new
 
 
-def _finish(state: _State, stats: Sequence[str]) -> dict[str, Tensor]:
+def finish(state: State, stats: Sequence[str]) -> dict[str, Tensor]:
     """Merge the target's own column into the leave-one-out state and read off the statistics."""
     rest = state.m + state.s.log()  # log-sum-exp of all other columns
     top = torch.maximum(state.m, state.target)

@@ -16,7 +16,9 @@ import xxhash
 from torch import Tensor
 
 from ..errors import ModelError
+from ..kernels.backend import Backend, choose
 from ..kernels.token_stats import LMHead, token_stats
+from .heads import lm_head
 
 if TYPE_CHECKING:  # heavy
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -25,13 +27,6 @@ log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 WEIGHTS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py")
-# config fields by which families multiply (+1) or divide (-1) their logits
-SCALES = {
-    "logit_scale": 1,  # Cohere
-    "lm_head_multiplier": 1,  # Falcon-H1
-    "output_multiplier": 1,
-    "logits_scaling": -1,  # Granite
-}
 DEFAULT_WINDOW = 2048
 
 
@@ -44,12 +39,14 @@ class LM:
         head: how these become logits.
         tokenizer: Hugging Face tokenizer.
         device: cpu or cuda.
+        kernel: torch or triton, which computes the statistics.
     """
 
     backbone: "PreTrainedModel"
     head: LMHead
     tokenizer: "PreTrainedTokenizerBase"
     device: str
+    kernel: Backend = "torch"
 
     def hidden(self, ids: Tensor) -> Tensor:
         """Return the last hidden states (batch, positions, dim) of ids padded at the end."""
@@ -173,6 +170,7 @@ def load(
     dtype: str = "fp32",
     device: str = "cpu",
     attention: str = "auto",
+    kernel: Backend = "torch",
     trust_remote_code: bool = False,
 ) -> LM:
     """Load a causal LM and check it against its own logits.
@@ -183,6 +181,7 @@ def load(
         dtype: fp32, bf16 or fp16.
         device: cpu or cuda.
         attention: auto, eager, sdpa or flash_attention_2.
+        kernel: torch or triton.
         trust_remote_code: run code that comes with the model.
 
     Raises:
@@ -194,6 +193,10 @@ def load(
     transformers_logging.disable_progress_bar()
     if device == "cuda" and not torch.cuda.is_available():
         raise ModelError(f"model {model!r}: device is cuda, but there is no GPU here")
+    try:
+        choose(kernel, device)
+    except ValueError as error:
+        raise ModelError(f"model {model!r}: {error}") from error
     folder = model if Path(model).is_dir() else _download(model, revision, list(WEIGHTS))
     try:
         lm, loading = AutoModelForCausalLM.from_pretrained(
@@ -212,7 +215,11 @@ def load(
     fuse_gelu(lm)
     lm = lm.to(device).eval().requires_grad_(False)
     found = LM(
-        lm.base_model, lm_head(lm), load_tokenizer(model, revision, trust_remote_code), device
+        lm.base_model,
+        lm_head(lm),
+        load_tokenizer(model, revision, trust_remote_code),
+        device,
+        kernel,
     )
     _self_check(model, lm, found)
     return found
@@ -231,24 +238,6 @@ def fuse_gelu(lm: torch.nn.Module) -> None:
                 setattr(parent, name, torch.nn.GELU(approximate="tanh"))
 
 
-def lm_head(lm: "PreTrainedModel") -> LMHead:
-    """Return how a Hugging Face causal LM turns hidden states into logits.
-
-    Raises:
-        ModelError: the model has no output embedding.
-    """
-    output = lm.get_output_embeddings()
-    if output is None or getattr(output, "weight", None) is None:
-        raise ModelError(f"{type(lm).__name__} has no LM head; a causal language model is needed")
-    config = lm.config.get_text_config()
-    scale = 1.0
-    for field, power in SCALES.items():
-        if (value := getattr(config, field, None)) is not None:
-            scale *= float(value) ** power
-    softcap = getattr(config, "final_logit_softcapping", None)
-    return LMHead(output.weight, getattr(output, "bias", None), scale, softcap)
-
-
 @torch.inference_mode()
 def _self_check(name: str, lm: "PreTrainedModel", found: LM) -> None:
     """Compare one batch of losses with the model's own logits.
@@ -265,7 +254,7 @@ def _self_check(name: str, lm: "PreTrainedModel", found: LM) -> None:
         logits.reshape(-1, logits.shape[-1]), targets, reduction="none"
     )
     states = found.hidden(ids)[:, :-1].reshape(len(targets), -1)
-    ours = token_stats(states, found.head, targets)["loss"]
+    ours = token_stats(states, found.head, targets, backend=found.kernel)["loss"]
     # half precision: the model's own logits are rounded to it, ours are not
     rounding = {torch.float32: 1e-5}.get(lm.dtype, torch.finfo(lm.dtype).eps)
     allowed = 2 * rounding * max(1.0, float(logits.abs().max()))

@@ -136,7 +136,8 @@ class Pass:
             targets = torch.from_numpy(ids[rows, positions]).to(device)
             finite = torch.isfinite(states).all(1).cpu().numpy()
             result.status[np.array(batch)[rows[~finite]]] = "not_finite"
-            for stat, values in token_stats(states, self.lm.head, targets, stats).items():
+            found = token_stats(states, self.lm.head, targets, stats, self.lm.kernel)
+            for stat, values in found.items():
                 result.stats[name][stat][places] = values.cpu().numpy()
         if self.pooling:
             lengths = torch.tensor([len(self.sequences[i]) for i in batch], device=device)

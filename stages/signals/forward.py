@@ -58,6 +58,8 @@ class Forward(Stage):
     """auto: bf16 where the processor computes it, else fp32."""
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    kernel: Literal["torch", "triton"] = "torch"
+    """What computes the statistics; triton needs an NVIDIA GPU, and has not been timed on one."""
     batch_tokens: int = Field(default=8192, ge=1)
     """Tokens of a batch with its padding; bounds memory, and moves results by rounding only."""
     trust_remote_code: bool = False
@@ -88,7 +90,6 @@ class Forward(Stage):
 
     def identity(self) -> dict[str, Any]:
         """Return the model's content in place of its address, and what was chosen for `auto`."""
-        from ...kernels.token_stats import BACKEND  # torch
         from ..models import resolve_dtype, resolve_revision
 
         device = resolve_device(self.device)
@@ -97,7 +98,6 @@ class Forward(Stage):
             "model": resolve_revision(self.model, self.revision),
             "dtype": resolve_dtype(self.dtype, device),
             "device": device,
-            "kernel": BACKEND,
         }
 
     def pinned(self) -> Self:
@@ -126,6 +126,7 @@ class Forward(Stage):
             dtype=models.resolve_dtype(self.dtype, device),
             device=device,
             attention=self.attention,
+            kernel=self.kernel,
             trust_remote_code=self.trust_remote_code,
         )
         window = models.window_of(

@@ -1,10 +1,12 @@
 import gzip
 import json
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset, load_from_disk
 from tamis.errors import DataError, PlanError
+from tamis.kernels.backend import interpreting
 from tamis.pipeline.config import Config
 from tamis.pipeline.load import load
 from tamis.pipeline.run import score, select
@@ -352,3 +354,17 @@ def test_a_quota_by_an_input_column_called_score(tmp_path):
     found = curated(run(run_config(tmp_path, data=data, selector=selector, scorers=scorers)))
     assert sum(found["score"][:]) == 5
     assert set(found["data.score"][:]) == {7}
+
+
+@pytest.mark.skipif(not interpreting(), reason="Triton is not interpreted here")
+def test_torch_and_triton_select_the_same_rows(tmp_path, gpt2):
+    found = {}
+    for kernel in ("torch", "triton"):
+        signal = {"use": "forward", "model": str(gpt2), "dtype": "fp32", "kernel": kernel}
+        result = run(model_config(tmp_path, gpt2, n=16, name=kernel, signals={"base": signal}))
+        found[kernel] = pq.read_table(result.folder.path / "ledger.parquet")
+        made = next(s for s in result.manifest["steps"] if s["name"] == "base")["made_by"]
+        assert made["fields"]["kernel"] == kernel
+    assert found["torch"]["outcome"].equals(found["triton"]["outcome"])
+    scores = [found[kernel]["ifd.score"].to_numpy() for kernel in ("torch", "triton")]
+    np.testing.assert_allclose(*scores, rtol=1e-5)

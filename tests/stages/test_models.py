@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tamis.errors import ModelError
 from tamis.kernels.token_stats import token_stats
-from tamis.stages import models
+from tamis.stages import heads, models
 from tamis.tests.tiny import FAMILIES, make_model
 
 FAMILY_NAMES = (
@@ -67,7 +67,7 @@ def test_what_a_family_does_to_its_logits_is_read_from_its_config(tmp_path):
 
 def test_a_head_that_does_not_give_the_models_logits_is_refused(tmp_path, monkeypatch):
     folder = make_model(tmp_path, "cohere")
-    monkeypatch.setattr(models, "SCALES", {})
+    monkeypatch.setattr(heads, "SCALES", {})
     with pytest.raises(ModelError, match=r"CohereForCausalLM.*differ from its own logits by"):
         models.load(str(folder))
 
@@ -181,3 +181,9 @@ def test_no_gpu_is_said():
         pytest.skip("there is a GPU")
     with pytest.raises(ModelError, match="device is cuda, but there is no GPU here"):
         models.load("any", device="cuda")
+
+
+def test_triton_is_never_replaced_in_silence(gpt2, monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(ModelError, match="backend triton cannot run on cpu: it needs an NVIDIA"):
+        models.load(str(gpt2), kernel="triton")

@@ -1,0 +1,223 @@
+"""`token_stats` on NVIDIA GPUs (sm_80 on), by fused Triton kernels.
+
+A grid of token tiles x S splits of the vocabulary; the logits are never written. The S partial
+states per token, (S, tokens) fp32 each, are merged by torch. There are no locks and no atomics,
+and every sum has a fixed order: the result is the same bits from run to run. For another number
+of tokens S may differ, and with it the last bits.
+
+The target's logit comes first, from a kernel with the same tile and the same order of products,
+and its column is then left out by index. So ``top1`` and ``rank`` compare like with like; where
+the matrix product still rounds two columns differently, logits that tie to the last bit can count
+either way.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+import triton
+from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from .backend import CompileCase, choose, interpreting
+from .tiles import INTERPRETED, Tile, choose_splits, choose_tile
+from .token_stats import LMHead, State, check, finish
+from .token_stats_kernels import scan_kernel, target_kernel
+
+BACKEND = "triton"
+FIELDS = ("entropy", "sum_p2", "rank")  # that a state holds on request, in this order
+LOG2_E = math.log2(math.e)
+TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+
+def token_stats_triton(
+    hidden: Tensor,
+    head: LMHead,
+    targets: Tensor,
+    stats: Sequence[str] = ("loss",),
+    *,
+    tile: Tile | None = None,
+    splits: tuple[int, int] | None = None,
+) -> dict[str, Tensor]:
+    """Do what `token_stats` does, with the kernels of this module.
+
+    Args:
+        hidden: (tokens, dim), fp32, bf16 or fp16, on an NVIDIA GPU (anywhere if interpreted).
+        head: the LM head, on the same device.
+        targets: (tokens,) int64 in [0, vocab).
+        stats: names out of `STATS`.
+        tile: instead of the one in the table; for tests and benchmarks.
+        splits: their number and the words in each, likewise.
+
+    Returns:
+        One (tokens,) tensor for each name, as `token_stats` does. fp32 products are tf32x3.
+
+    Raises:
+        ValueError: what `token_stats` raises, other dtypes, and a device that cannot run this.
+    """
+    check(hidden, head, targets, stats)
+    choose("triton", str(hidden.device))
+    hidden, targets = hidden.contiguous(), targets.contiguous()
+    head = replace(head, weight=head.weight.contiguous())
+    given = [hidden, head.weight] + ([] if head.bias is None else [head.bias])
+    if any(tensor.dtype not in TYPES for tensor in given):
+        raise ValueError(f"dtypes must be among {[*TYPES]}; got {[t.dtype for t in given]}")
+    if any(tensor.device != hidden.device for tensor in (*given, targets)):
+        raise ValueError(f"all tensors must be on {hidden.device}, as the hidden states are")
+    n, vocab = len(hidden), len(head.weight)
+    capability, multiprocessors = _device(hidden)
+    same = hidden.dtype == head.weight.dtype
+    itemsize = hidden.dtype.itemsize if same else 4
+    aligned = _aligned(hidden) and _aligned(head.weight)
+    if tile is None and interpreting():
+        tile = INTERPRETED
+    elif tile is None:
+        tile = choose_tile(hidden.shape[1], itemsize, capability, aligned, head.bias is not None)
+    count, span = splits or choose_splits(n, vocab, tile, multiprocessors)
+    wanted = [name for name in FIELDS if name in stats]
+    parts = torch.empty(2 + len(wanted), count, n, device=hidden.device)
+    logits = torch.empty(n, device=hidden.device)
+    if n:
+        with torch.cuda.device_of(hidden):  # type: ignore[no-untyped-call]
+            _launch(hidden, head, targets, wanted, tile, span, logits, parts)
+    return finish(_merge(parts, logits, _factors(head)[1], wanted), stats)
+
+
+def _device(tensor: Tensor) -> tuple[int, int]:
+    """Capability as 80, 86, 90, ..., and number of multiprocessors; of an H200 if interpreted."""
+    if not tensor.is_cuda:
+        return 90, 132
+    found = torch.cuda.get_device_properties(tensor.device)
+    return found.major * 10 + found.minor, found.multi_processor_count
+
+
+def _aligned(matrix: Tensor) -> bool:
+    """Whether each row starts at a multiple of 16 bytes."""
+    return matrix.data_ptr() % 16 == 0 and matrix.shape[1] * matrix.itemsize % 16 == 0
+
+
+def _factors(head: LMHead) -> tuple[float, float]:
+    """What products (plus bias) are multiplied by before the softcap's tanh, and logits at last.
+
+    The last one is positive: comparing logits before it is comparing them after it.
+    """
+    if head.softcap is not None:
+        cap = abs(head.softcap)
+        return head.scale / cap, cap / head.temperature
+    if head.scale > 0:
+        return 1.0, head.scale / head.temperature
+    return head.scale, 1.0 / head.temperature
+
+
+def _launch(
+    hidden: Tensor,
+    head: LMHead,
+    targets: Tensor,
+    wanted: Sequence[str],
+    tile: Tile,
+    span: int,
+    logits: Tensor,
+    parts: Tensor,
+) -> None:
+    """Fill `logits` (tokens,) and `parts` (fields, splits, tokens)."""
+    (n, dim), vocab = hidden.shape, len(head.weight)
+    weight, bias = head.weight, None if head.bias is None else head.bias.contiguous()
+    pre, post = _factors(head)
+    flags = _flags(hidden.dtype, weight.dtype, dim, tile) | {
+        "BIAS": bias is not None,
+        "SHAPE": "softcap" if head.softcap is not None else "plain" if pre == 1.0 else "scale",
+    }
+    options = {"num_warps": tile.warps, "num_stages": tile.stages}
+    grid = (triton.cdiv(n, min(tile.rows, tile.columns)),)
+    target_kernel[grid](hidden, weight, bias, targets, logits, n, dim, pre, **flags, **options)
+    h, w = hidden, weight
+    if tile.descriptors:
+        h = TensorDescriptor.from_tensor(hidden, [tile.rows, tile.step])
+        w = TensorDescriptor.from_tensor(weight, [tile.columns, tile.step])
+    flags |= {name.upper(): name in wanted for name in FIELDS} | {"DESCRIPTORS": tile.descriptors}
+    grid = (triton.cdiv(n, tile.rows) * parts.shape[1],)
+    numbers = (n, vocab, dim, span, pre, post * LOG2_E)
+    scan_kernel[grid](h, w, bias, targets, logits, parts, *numbers, **flags, **options)
+
+
+def _flags(hidden: torch.dtype, weight: torch.dtype, dim: int, tile: Tile) -> dict[str, object]:
+    """Constexprs that both kernels take."""
+    return {
+        "EVEN": dim % tile.step == 0,
+        # The interpreter multiplies bf16 wrongly, without a word (triton issue 11584).
+        "UPCAST": hidden != weight or (interpreting() and hidden == torch.bfloat16),
+        "PRECISION": "tf32x3",  # for fp32 operands; "ieee" would not use the tensor cores
+        "ROWS": tile.rows,
+        "COLUMNS": tile.columns,
+        "STEP": tile.step,
+    }
+
+
+def _merge(parts: Tensor, logits: Tensor, post: float, wanted: Sequence[str]) -> State:
+    """Partial states (fields, splits, tokens) in powers of 2, merged and in powers of e."""
+    m, s = parts[0].amax(0), parts[1]
+    fields = dict(zip(wanted, parts[2:], strict=True))
+    to_log2 = post * LOG2_E
+    gap = parts[0] * to_log2 - m * to_log2  # rounded as in the kernel
+    shrink = gap.exp2()
+    # The kernel's sums refer to the rounded m * to_log2; `finish` takes them to refer to m * post.
+    late = (m * to_log2).double() * math.log(2) - (m * post).double()
+    late = late.clamp_(-1, 1).float()  # beyond 1 only where every logit is masked
+    late_exp = late.exp()
+    total = (shrink * s).sum(0)
+    # The largest logit itself counts 1, so these bounds hold but for rounding.
+    state = State(target=logits * post, m=m * post, s=(total * late_exp).clamp_(min=1))
+    if "entropy" in fields:
+        u = (shrink * (fields["entropy"] + s * gap)).sum(0)
+        state.u = ((u * math.log(2) + total * late) * late_exp).clamp_(max=0)
+    if "sum_p2" in fields:
+        q = (shrink * shrink * fields["sum_p2"]).sum(0)
+        state.q = (q * late_exp * late_exp).clamp_(min=1)
+    if "rank" in fields:
+        state.above = fields["rank"].sum(0)
+    return state
+
+
+def compile_cases(capability: int) -> list[CompileCase]:
+    """Return the kernels that the table can choose on an architecture.
+
+    Args:
+        capability: 80, 86, 90, ...
+    """
+    cases = []
+    half, full = torch.bfloat16, torch.float32
+    rows = (
+        (768, half, True, True),
+        (4096, half, True, False),
+        (4096, half, False, True),
+        (4096, full, True, True),
+    )
+    for dim, dtype, aligned, bias in rows:
+        tile = choose_tile(dim, dtype.itemsize, capability, aligned, bias)
+        for on in (False, True):
+            cases.append(_case(scan_kernel, tile, dtype, on, bias and on))
+        cases.append(_case(target_kernel, tile, dtype, True, bias))
+    return cases
+
+
+def _case(kernel: object, tile: Tile, dtype: torch.dtype, on: bool, bias: bool) -> CompileCase:
+    """One kernel, with a bias or not, and all other flags on or off."""
+    kind = TYPES[dtype]
+    signature = {"h": f"*{kind}", "w": f"*{kind}", "targets": "*i64", "out": "*fp32"}
+    signature |= {"n": "i32", "dim": "i32", "pre": "fp32"}
+    flags = _flags(dtype, dtype, tile.step, tile) | {"UPCAST": False}
+    flags |= {"BIAS": bias, "SHAPE": "softcap" if on else "plain"}
+    if bias:
+        signature["bias"] = f"*{kind}"
+    else:
+        flags["bias"] = None
+    divisible = ["dim"]
+    if kernel is scan_kernel:
+        signature |= {"target_logits": "*fp32", "to_log2": "fp32", "vocab": "i32", "span": "i32"}
+        flags |= dict.fromkeys(map(str.upper, FIELDS), on) | {"DESCRIPTORS": tile.descriptors}
+        divisible.append("span")
+        if tile.descriptors:
+            signature["h"] = f"tensordesc<{kind}[{tile.rows}, {tile.step}]>"
+            signature["w"] = f"tensordesc<{kind}[{tile.columns}, {tile.step}]>"
+    return CompileCase(kernel, signature, flags, tile.warps, tile.stages, tuple(divisible))
