@@ -211,16 +211,14 @@ def measure(name: str, problem: Problem, exact: Tensor, repeats: int) -> dict[st
         peak_mb = peak()
     times = [timed(method, problem, device)[0] for _ in range(repeats)]
     median = statistics.median(times)
-    error = None
-    if found is not None:
-        error = float((found[: len(exact)].double() - exact).abs().max())
+    worst = None if found is None else (found[: len(exact)].double() - exact).abs().max().item()
     return {
         "method": name,
         "ms": round(1e3 * median, 3),
         "ms_all": [round(1e3 * t, 3) for t in times],
         "gflop_per_s": round(problem.flop / median / 1e9, 1),
         "peak_mb": round(peak_mb, 1),
-        "loss_error": error,
+        "loss_error": worst,
     }
 
 
@@ -283,16 +281,15 @@ def main() -> None:
     torch.set_num_threads(1 if device == "cpu" else torch.get_num_threads())
     with torch.inference_mode():
         results = [run_shape(shape, said, device) for shape in said.shapes]
-    machine = torch.cuda.get_device_name() if device == "cuda" else platform.processor()
     record = {
-        "machine": machine or platform.machine(),
+        "machine": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
         "torch": torch.__version__,
         "device": device,
         "dtype": said.dtype,
         "repeats": said.repeats,
         "results": results,
     }
-    out = said.out or ROOT / f"benchmarks/results/kernels-{device}-{said.dtype}.json"
+    out = said.out or ROOT / "benchmarks/results" / f"kernels-{device}-{said.dtype}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(record, indent=1) + "\n")
     print(f"written to {out}")
