@@ -32,9 +32,9 @@ from .token_stats import (
     TILE_VOCAB,
     UPCAST_BYTES,
     LMHead,
-    _shape_logits,
     exact_products,
     logits_tile,
+    shape_logits,
     token_stats,
 )
 
@@ -221,4 +221,4 @@ def _pair_logits(side: _Side, rows: Tensor, columns: Tensor) -> Tensor:
     products = torch.linalg.vecdot(side.hidden[rows].double(), side.head.weight[columns].double())
     if side.head.bias is not None:
         products += side.head.bias[columns]
-    return _shape_logits(products, side.head)
+    return shape_logits(products, side.head)

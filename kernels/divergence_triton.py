@@ -25,9 +25,8 @@ from .backend import CompileCase, choose, interpreting
 from .divergence import CLOSE, MOST, checked
 from .tiles import INTERPRETED, Tile, choose_splits
 from .token_stats import MASKED, LMHead
-from .token_stats_triton import LOG2_E, TYPES, _device, _factors, token_stats_triton
+from .token_stats_triton import LOG2_E, TYPES, capability_of, factors, token_stats_triton
 
-BACKEND = "triton"
 LOWEST = tl.constexpr(MASKED)
 TO_LOG2 = tl.constexpr(LOG2_E)
 NEAR = tl.constexpr(CLOSE / 2)
@@ -82,7 +81,7 @@ def jensen_shannon_triton(
     lses = [token_stats_triton(*side, none, ("lse",))["lse"] for side in sides]
     if not len(hidden_p):
         return lses[0]
-    capability, multiprocessors = _device(hidden_p)
+    capability, multiprocessors = capability_of(hidden_p)
     if tile is None:
         itemsize = 4 if _upcast(sides) else hidden_p.itemsize
         tile = INTERPRETED if interpreting() else choose_tile(itemsize, capability)
@@ -116,7 +115,7 @@ def _launch(
     """Fill `parts` (splits, tokens)."""
     arguments: dict[str, object] = {"shift": lses[1] - lses[0], "out": parts, "span": span}
     for name, (hidden, head), lse in zip("pq", sides, lses, strict=True):
-        pre, post = _factors(head)
+        pre, post = factors(head)
         arguments |= {
             f"h_{name}": hidden,
             f"w_{name}": head.weight,

@@ -32,8 +32,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-BACKEND = "torch"
-KINDS = ("dense", "kronecker")
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 BITS = 32  # signs in one word

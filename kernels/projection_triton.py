@@ -22,7 +22,6 @@ from torch import Tensor
 from .backend import CompileCase, choose, interpreting
 from .projection import check, mix, sign_keys, signed
 
-BACKEND = "triton"
 TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 SPLITS = 16

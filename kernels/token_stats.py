@@ -176,7 +176,7 @@ def _target_logits(hidden: Tensor, head: LMHead, targets: Tensor) -> Tensor:
         product = hidden[rows].float() @ weight.T
         if head.bias is not None:
             product += head.bias[targets[rows]]
-        logits[rows] = _shape_logits(product, head).diagonal()
+        logits[rows] = shape_logits(product, head).diagonal()
     return logits
 
 
@@ -189,10 +189,10 @@ def logits_tile(
     torch.mm(hidden.float(), weight.T, out=out)
     if head.bias is not None:
         out += head.bias[columns]
-    return _shape_logits(out, head)
+    return shape_logits(out, head)
 
 
-def _shape_logits(product: Tensor, head: LMHead) -> Tensor:
+def shape_logits(product: Tensor, head: LMHead) -> Tensor:
     """Scale, softcap and temperature, in place."""
     if head.scale != 1.0:
         product *= head.scale

@@ -25,7 +25,6 @@ from .tiles import INTERPRETED, Tile, choose_splits, choose_tile
 from .token_stats import LMHead, State, check, finish
 from .token_stats_kernels import scan_kernel, target_kernel
 
-BACKEND = "triton"
 FIELDS = ("entropy", "sum_p2", "rank")  # that a state holds on request, in this order
 LOG2_E = math.log2(math.e)
 TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
@@ -66,7 +65,7 @@ def token_stats_triton(
     if any(tensor.device != hidden.device for tensor in (*given, targets)):
         raise ValueError(f"all tensors must be on {hidden.device}, as the hidden states are")
     n, vocab = len(hidden), len(head.weight)
-    capability, multiprocessors = _device(hidden)
+    capability, multiprocessors = capability_of(hidden)
     same = hidden.dtype == head.weight.dtype
     itemsize = hidden.dtype.itemsize if same else 4
     aligned = _aligned(hidden) and _aligned(head.weight)
@@ -81,10 +80,10 @@ def token_stats_triton(
     if n:
         with torch.cuda.device_of(hidden):  # type: ignore[no-untyped-call]
             _launch(hidden, head, targets, wanted, tile, span, logits, parts)
-    return finish(_merge(parts, logits, _factors(head)[1], wanted), stats)
+    return finish(_merge(parts, logits, factors(head)[1], wanted), stats)
 
 
-def _device(tensor: Tensor) -> tuple[int, int]:
+def capability_of(tensor: Tensor) -> tuple[int, int]:
     """Capability as 80, 86, 90, ..., and number of multiprocessors; of an H200 if interpreted."""
     if not tensor.is_cuda:
         return 90, 132
@@ -97,7 +96,7 @@ def _aligned(matrix: Tensor) -> bool:
     return matrix.data_ptr() % 16 == 0 and matrix.shape[1] * matrix.itemsize % 16 == 0
 
 
-def _factors(head: LMHead) -> tuple[float, float]:
+def factors(head: LMHead) -> tuple[float, float]:
     """What products (plus bias) are multiplied by before the softcap's tanh, and logits at last.
 
     The last one is positive: comparing logits before it is comparing them after it.
@@ -123,7 +122,7 @@ def _launch(
     """Fill `logits` (tokens,) and `parts` (fields, splits, tokens)."""
     (n, dim), vocab = hidden.shape, len(head.weight)
     weight, bias = head.weight, None if head.bias is None else head.bias.contiguous()
-    pre, post = _factors(head)
+    pre, post = factors(head)
     flags = _flags(hidden.dtype, weight.dtype, dim, tile) | {
         "BIAS": bias is not None,
         "SHAPE": "softcap" if head.softcap is not None else "plain" if pre == 1.0 else "scale",

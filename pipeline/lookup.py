@@ -23,22 +23,14 @@ FOLDERS: dict[str, tuple[str, type[Params]]] = {
     "scorers": ("scorers", Scorer),
     "selector": ("stages.selectors", Selector),
 }
+PLUGIN = "\n@final\nclass "  # what is not final is a contract or shared by several
 USER_MODULES: list[ModuleType] = []
 
 
 def names(section: str) -> list[str]:
     """Return what `use:` may name in a section of the config."""
     folder = ROOT / FOLDERS[section][0].replace(".", "/")
-    marks = (f"({contract.__name__})" for _, contract in FOLDERS.values())
-    tail = tuple(f"{mark}:" for mark in marks)
-    return sorted(
-        path.stem
-        for path in folder.glob("*.py")
-        if any(
-            line.startswith("class ") and line.rstrip().endswith(tail)
-            for line in path.read_text().splitlines()
-        )
-    )
+    return sorted(path.stem for path in folder.glob("*.py") if PLUGIN in path.read_text())
 
 
 def find(section: str, use: str, allow_code: bool = False) -> type[Params]:

@@ -3,7 +3,6 @@
 score = the value of the column (or minus it, with `prefer: low`)
 """
 
-from collections.abc import Iterable
 from typing import final
 
 import numpy as np
@@ -11,19 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import DataError
-from .base import Scorer, floats
-from .preference import Preference, fit_quantiles, prefer
+from .base import floats
+from .preference import Preferring
 
 EXACT = 1 << 24  # beyond, float32 leaves out whole numbers
 NUMBER = r"^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
 
 
 @final
-class Column(Scorer):
+class Column(Preferring):
     """Any numeric column, such as `data.rating`; text that spells a number counts as one."""
 
     column: str
-    prefer: Preference = "high"
 
     @property
     def undefined(self) -> str:
@@ -35,37 +33,18 @@ class Column(Scorer):
         """The column, of whatever type."""
         return pa.schema([(self.column, pa.null())])
 
-    @property
-    def fits_pool(self) -> bool:
-        """The middle of the pool must be known."""
-        return self.prefer == "middle"
-
-    def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
-        """Return the quantiles of the pool."""
-        return fit_quantiles(pool, self._value)
-
     def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array:
-        """Return the value of each row, turned by `prefer`."""
-        values = self._value(rows)
-        if self.prefer != "middle":
-            self._check_told_apart(values)
-        return prefer(values, self.prefer, fitted)
-
-    def _check_told_apart(self, values: np.ndarray) -> None:
-        """Raise where whole numbers are so large that as scores they would become equal.
+        """Return the value of each row, turned by `prefer`.
 
         Raises:
-            DataError: one that float32 does not hold.
+            DataError: whole numbers that scores cannot tell apart.
         """
-        whole = (np.abs(values) > EXACT) & (values == np.round(values))
-        lost = whole & (values.astype(np.float32) != values)
-        if lost.any():
-            raise DataError(
-                f"{self.column} holds whole numbers such as {values[lost][0]:.0f}, and scores tell "
-                f"them apart up to {EXACT} only; subtract a constant, or divide them"
-            )
+        if self.prefer != "middle":
+            self._check_told_apart(self.value(rows))
+        return super().score(rows, fitted)
 
-    def _value(self, rows: pa.Table) -> np.ndarray:
+    def value(self, rows: pa.Table) -> np.ndarray:
+        """Return the column as numbers."""
         column = rows[self.column].combine_chunks()
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             column = column.cast(pa.string())
@@ -82,3 +61,17 @@ class Column(Scorer):
         ):
             return np.full(len(rows), np.nan)
         return floats(rows, self.column)
+
+    def _check_told_apart(self, values: np.ndarray) -> None:
+        """Raise where whole numbers are so large that as scores they would become equal.
+
+        Raises:
+            DataError: one that float32 does not hold.
+        """
+        whole = (np.abs(values) > EXACT) & (values == np.round(values))
+        lost = whole & (values.astype(np.float32) != values)
+        if lost.any():
+            raise DataError(
+                f"{self.column} holds whole numbers such as {values[lost][0]:.0f}, and scores tell "
+                f"them apart up to {EXACT} only; subtract a constant, or divide them"
+            )

@@ -8,14 +8,13 @@ Instruction Tuning", arXiv 2503.01807, do it). `prefer` keeps the high end, the 
 middle of the pool.
 """
 
-from collections.abc import Iterable
 from typing import Literal, final
 
 import numpy as np
 import pyarrow as pa
 
-from .base import Scorer, floats
-from .preference import Preference, fit_quantiles, prefer
+from .base import floats
+from .preference import Preferring
 from .signals import schema
 from .turns import divide
 
@@ -44,27 +43,17 @@ def loss_columns(signal: str, part: Part) -> pa.Schema:
 
 
 @final
-class CrossEntropy(Scorer):
+class CrossEntropy(Preferring):
     """Mean loss in nats per token."""
 
     signal: str = "base"
     part: Part = "given"
-    prefer: Preference = "high"
 
     @property
     def reads(self) -> pa.Schema:
         """Sums and counts of the losses."""
         return loss_columns(self.signal, self.part)
 
-    @property
-    def fits_pool(self) -> bool:
-        """The middle of the pool must be known."""
-        return self.prefer == "middle"
-
-    def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
-        """Return the quantiles of the pool."""
-        return fit_quantiles(pool, lambda rows: answer_loss(rows, self.signal, self.part))
-
-    def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array:
-        """Return the mean loss of each row, turned by `prefer`."""
-        return prefer(answer_loss(rows, self.signal, self.part), self.prefer, fitted)
+    def value(self, rows: pa.Table) -> np.ndarray:
+        """Return the mean loss of each row."""
+        return answer_loss(rows, self.signal, self.part)

@@ -8,16 +8,16 @@ of Lu et al. 2025 on proxy metrics, and of OpenDataArena's baselines).
 
 from typing import Literal, final
 
+import numpy as np
 import pyarrow as pa
 
-from .base import Scorer
-from .preference import prefer
+from .preference import Preferring
 from .signals import schema
 from .turns import mean
 
 
 @final
-class Entropy(Scorer):
+class Entropy(Preferring):
     """Mean entropy over the tokens of the answer."""
 
     signal: str = "base"
@@ -30,6 +30,6 @@ class Entropy(Scorer):
         columns = (f"{self.part}.entropy_sum", f"{self.part}.entropy_count")
         return schema(self.signal, *columns)
 
-    def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array:
-        """Return the mean entropy of each row, turned by `prefer`."""
-        return prefer(mean(rows, f"{self.signal}.{self.part}.entropy"), self.prefer, None)
+    def value(self, rows: pa.Table) -> np.ndarray:
+        """Return the mean entropy of each row."""
+        return mean(rows, f"{self.signal}.{self.part}.entropy")

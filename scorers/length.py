@@ -7,15 +7,16 @@ Zhao et al. 2024, "Long Is More for Alignment", arXiv 2402.04833: the 1,000 long
 
 from typing import Literal, final
 
+import numpy as np
 import pyarrow as pa
 
-from .base import Scorer, floats
-from .preference import prefer
+from .base import floats
+from .preference import Preferring
 from .signals import schema
 
 
 @final
-class Length(Scorer):
+class Length(Preferring):
     """Length of the answer or the instruction; tokens need a signal with a tokenizer."""
 
     signal: str = "length"
@@ -28,6 +29,6 @@ class Length(Scorer):
         """One count."""
         return schema(self.signal, f"{self.side}_{self.unit}")
 
-    def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array:
-        """Return the length of each row, turned by `prefer`."""
-        return prefer(floats(rows, self.reads.names[0]), self.prefer, None)
+    def value(self, rows: pa.Table) -> np.ndarray:
+        """Return the length of each row."""
+        return floats(rows, self.reads.names[0])

@@ -4,11 +4,14 @@ The middle needs the pool's distribution. It is fitted as a table of quantiles, 
 up to `QUANTILES` rows and within 1 / `QUANTILES` beyond.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+
+from .base import Scorer
 
 Preference = Literal["high", "low", "middle"]
 
@@ -51,3 +54,26 @@ def _percentile(values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
         np.isnan(values), np.nan, (low + high) / (2 * max(len(quantiles), 1))
     )
     return share
+
+
+class Preferring(Scorer):
+    """A scorer of one raw value per row, of which `prefer` says which end is worth keeping."""
+
+    prefer: Preference = "high"
+
+    @abstractmethod
+    def value(self, rows: pa.Table) -> np.ndarray:
+        """Return the raw values, (rows,) float64; NaN where there is none."""
+
+    @property
+    def fits_pool(self) -> bool:
+        """The middle of the pool must be known."""
+        return self.prefer == "middle"
+
+    def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
+        """Return the quantiles of the pool."""
+        return fit_quantiles(pool, self.value)
+
+    def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array:
+        """Return the value of each row, turned by `prefer`."""
+        return prefer(self.value(rows), self.prefer, fitted)

@@ -297,7 +297,7 @@ def damage_messages(path):
     path.write_bytes(data)
 
 
-def test_a_run_goes_on_after_its_rows_turn_out_damaged_in_the_export(tmp_path):
+def test_a_run_goes_on_after_its_rows_turn_out_damaged_in_the_export(tmp_path, caplog):
     run(run_config(tmp_path))
     paths = list((tmp_path / "store").glob("rows/*.parquet"))
     for path in paths:  # what is read for the scores stays whole
@@ -305,6 +305,9 @@ def test_a_run_goes_on_after_its_rows_turn_out_damaged_in_the_export(tmp_path):
     rejected = next((tmp_path / "store").glob("pools/*/rejected.parquet"))
     rejected.write_bytes(rejected.read_bytes()[:-9])
     assert run(run_config(tmp_path, budget={"rows": 20})).manifest["rows_kept"] == 20
+    seen = [str(path) for path in (*paths, rejected) if str(path) in caplog.text]
+    assert str(rejected) in seen
+    assert len(seen) > 1
 
 
 def test_a_revision_of_a_local_file_is_a_mistake(tmp_path):
