@@ -25,6 +25,7 @@ from .backend import CompileCase, choose, interpreting
 from .divergence import CLOSE, MOST, checked
 from .tiles import INTERPRETED, Tile, choose_splits
 from .token_stats import MASKED, LMHead
+from .token_stats_kernels import multiply, shape
 from .token_stats_triton import LOG2_E, TYPES, capability_of, factors, token_stats_triton
 
 LOWEST = tl.constexpr(MASKED)
@@ -196,32 +197,18 @@ def _logits(
     STEP: tl.constexpr,
 ) -> tl.tensor:
     """(ROWS, COLUMNS) logits; LOWEST where the model does not have the word."""
-    i, j, steps = tl.arange(0, ROWS), tl.arange(0, COLUMNS), tl.arange(0, STEP)
-    h_offsets = tl.minimum(i, n - 1 - first)[:, None] * dim + steps[None, :]
+    i, j = tl.arange(0, ROWS), tl.arange(0, COLUMNS)
     # A tile that lies beyond this vocabulary reads its last word, and is masked.
     start = tl.minimum(low, vocab - 1)
-    w_offsets = tl.minimum(j, vocab - 1 - start)[:, None] * dim + steps[None, :]
+    h_rows, w_rows = tl.minimum(i, n - 1 - first) * dim, tl.minimum(j, vocab - 1 - start) * dim
     h += tl.cast(first, tl.int64) * dim
     w += tl.cast(start, tl.int64) * dim
-    x = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
-    for k in range(0, dim, STEP):
-        if EVEN:
-            left, right = tl.load(h + (h_offsets + k)), tl.load(w + (w_offsets + k))
-        else:
-            inside = steps[None, :] < dim - k
-            left = tl.load(h + (h_offsets + k), mask=inside, other=0.0)
-            right = tl.load(w + (w_offsets + k), mask=inside, other=0.0)
-        if UPCAST:
-            left, right = left.to(tl.float32), right.to(tl.float32)
-        x = tl.dot(left, tl.trans(right), x, input_precision=PRECISION)
+    x = multiply(h, h_rows, w, w_rows, dim, EVEN, UPCAST, PRECISION, ROWS, COLUMNS, STEP)
     words = low + j
     if bias is not None:
         x += tl.load(bias + words, mask=words < vocab, other=0.0).to(tl.float32)[None, :]
-    if CAPPED:  # tanh without libdevice, and without an overflow
-        x = x * pre
-        t = tl.exp2(tl.abs(x) * -2.8853900817779268)
-        y = (1.0 - t) / (1.0 + t)
-        x = tl.where(x < 0, -y, y)
+    if CAPPED:
+        x = shape(x, pre, "softcap")
     return tl.where((words < vocab)[None, :], x * post, LOWEST)
 
 

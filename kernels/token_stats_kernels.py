@@ -19,7 +19,7 @@ FLOOR = tl.constexpr(MASKED / 2)  # of the maximum: where all is masked, exp(LOW
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def _multiply(
+def multiply(
     h: tl.tensor,
     h_rows: tl.tensor,
     w: tl.tensor,
@@ -101,7 +101,7 @@ def _fold(
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _shape(x: tl.tensor, pre: tl.float32, SHAPE: tl.constexpr) -> tl.tensor:
+def shape(x: tl.tensor, pre: tl.float32, SHAPE: tl.constexpr) -> tl.tensor:
     """Logits up to their last factor, from products with the bias added."""
     if SHAPE != "plain":
         x = x * pre
@@ -163,10 +163,10 @@ def target_kernel(
     words = tl.load(targets + tl.minimum(first + j, n - 1))
     h_rows = tl.minimum(first + i, n - 1).to(tl.int64) * dim
     w_rows = words * dim
-    x = _multiply(h, h_rows, w, w_rows, dim, EVEN, UPCAST, PRECISION, ROWS, COLUMNS, STEP)
+    x = multiply(h, h_rows, w, w_rows, dim, EVEN, UPCAST, PRECISION, ROWS, COLUMNS, STEP)
     if BIAS:
         x += tl.load(bias + words).to(tl.float32)[None, :]
-    x = _shape(x, pre, SHAPE)
+    x = shape(x, pre, SHAPE)
     diagonal = tl.sum(tl.where(i[:, None] == j[None, :], x, 0.0), 1)
     tl.store(out + first + i, diagonal, mask=(i < own) & (first + i < n))
 
@@ -218,11 +218,11 @@ def scan_kernel(
             h_tile, w_tile = h + first.to(tl.int64) * dim, w + tl.cast(low, tl.int64) * dim
             i = tl.minimum(tl.arange(0, ROWS), n - 1 - first) * dim
             j = tl.minimum(tl.arange(0, COLUMNS), vocab - 1 - low) * dim
-            x = _multiply(h_tile, i, w_tile, j, dim, EVEN, UPCAST, PRECISION, ROWS, COLUMNS, STEP)
+            x = multiply(h_tile, i, w_tile, j, dim, EVEN, UPCAST, PRECISION, ROWS, COLUMNS, STEP)
         words = low + tl.arange(0, COLUMNS)
         if BIAS:
             x += tl.load(bias + words, mask=words < vocab, other=0.0).to(tl.float32)[None, :]
-        x = _shape(x, pre, SHAPE)
+        x = shape(x, pre, SHAPE)
         x = tl.where((words < vocab)[None, :] & (words[None, :] != target[:, None]), x, LOWEST)
         if RANK:
             above += tl.sum((x > x_target[:, None]).to(tl.int32), 1)
