@@ -22,7 +22,7 @@ import statistics
 import sys
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -39,7 +39,9 @@ if "tamis" not in sys.modules:  # works without an installation: the kernels nee
     package.__path__ = [str(ROOT)]
     sys.modules["tamis"] = package
 
-from tamis.kernels.token_stats import STATS, LMHead, token_stats  # noqa: E402
+from tamis.kernels.backend import choose  # noqa: E402
+from tamis.kernels.logits import LMHead, Precision  # noqa: E402
+from tamis.kernels.token_stats import STATS, token_stats  # noqa: E402
 
 SHAPES = {  # (dim, vocab)
     "gpt2": (768, 50257),
@@ -109,14 +111,10 @@ def chunked_logits(p: Problem) -> Tensor:
     )
 
 
-def loss_only(p: Problem) -> Tensor:
-    """Ours."""
-    return token_stats(p.hidden, LMHead(p.weight), p.targets)["loss"]
-
-
-def all_statistics(p: Problem) -> Tensor:
-    """Ours, every statistic."""
-    return token_stats(p.hidden, LMHead(p.weight), p.targets, STATS)["loss"]
+def ours(p: Problem, stats: Sequence[str] = ("loss",), precision: Precision = "exact") -> Tensor:
+    """Tamis: Triton on a GPU, else torch."""
+    backend = choose("auto", str(p.hidden.device))
+    return token_stats(p.hidden, LMHead(p.weight), p.targets, stats, backend, precision)["loss"]
 
 
 def torch_linear(p: Problem) -> Tensor:
@@ -129,8 +127,9 @@ def methods(device: str) -> dict[str, Method]:
     """Return what there is to compare."""
     found: dict[str, Method] = {
         "matrix product alone": product,
-        "tamis, loss": loss_only,
-        "tamis, all statistics": all_statistics,
+        "tamis, loss": ours,
+        "tamis, all statistics": lambda p: ours(p, STATS),
+        "tamis, loss, fast": lambda p: ours(p, precision="fast"),
         "whole logits": whole_logits,
         "chunked logits": chunked_logits,
     }

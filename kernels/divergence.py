@@ -27,16 +27,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .token_stats import (
-    TILE_ROWS,
-    TILE_VOCAB,
-    UPCAST_BYTES,
-    LMHead,
-    exact_products,
-    logits_tile,
-    shape_logits,
-    token_stats,
-)
+from .logits import UPCAST_BYTES, LMHead, exact_products, logits_tile, shape_logits
+from .token_stats import TILE_ROWS, TILE_VOCAB, token_stats
 
 LN2 = math.log(2)
 MOST = float.fromhex("0x1.62e42ep-1")  # fp32 next below ln 2: the nearest one is above it

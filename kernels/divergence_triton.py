@@ -23,8 +23,9 @@ from torch import Tensor
 
 from .backend import CompileCase, choose, interpreting
 from .divergence import CLOSE, MOST, checked
+from .logits import LMHead
 from .tiles import INTERPRETED, Tile, choose_splits
-from .token_stats import MASKED, LMHead
+from .token_stats import MASKED
 from .token_stats_kernels import multiply, shape
 from .token_stats_triton import LOG2_E, TYPES, capability_of, factors, token_stats_triton
 

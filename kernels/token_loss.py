@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .token_stats import TILE_ROWS, TILE_VOCAB, LMHead, exact_products, logits_tile, token_stats
+from .logits import LMHead, exact_products, logits_tile
+from .token_stats import TILE_ROWS, TILE_VOCAB, token_stats
 
 
 def token_loss(hidden: Tensor, head: LMHead, targets: Tensor) -> Tensor:
@@ -24,7 +25,7 @@ def token_loss(hidden: Tensor, head: LMHead, targets: Tensor) -> Tensor:
     Args:
         hidden: (tokens, dim), fp32, bf16 or fp16.
         head: the LM head; its weight is (vocab, dim).
-        targets: (tokens,) int64 in [0, vocab).
+        targets: (tokens,) int64 in [0, vocab); none is ignored, leave those out before.
 
     Returns:
         (tokens,) fp32, nats. The gradient has the dtype of `hidden`; it is added up in fp32.
@@ -39,6 +40,9 @@ def token_loss(hidden: Tensor, head: LMHead, targets: Tensor) -> Tensor:
 class _TokenLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: LMHead, targets: Tensor) -> Tensor:  # noqa: ANN401
+        head = head.unpadded()
+        if bool((targets < 0).any()):
+            raise ValueError(f"targets must lie in [0, {len(head.weight)}); got {targets.min()}")
         found = token_stats(hidden, head, targets, ("loss", "lse"))
         ctx.save_for_backward(hidden, targets, found["loss"], found["lse"])
         ctx.head = head

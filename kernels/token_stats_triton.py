@@ -21,8 +21,9 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from .backend import CompileCase, choose, interpreting
+from .logits import LMHead, Precision
 from .tiles import INTERPRETED, Tile, choose_splits, choose_tile
-from .token_stats import LMHead, State, check, finish
+from .token_stats import State, finish
 from .token_stats_kernels import scan_kernel, target_kernel
 
 FIELDS = ("entropy", "sum_p2", "rank")  # that a state holds on request, in this order
@@ -35,27 +36,28 @@ def token_stats_triton(
     head: LMHead,
     targets: Tensor,
     stats: Sequence[str] = ("loss",),
+    precision: Precision = "exact",
     *,
     tile: Tile | None = None,
     splits: tuple[int, int] | None = None,
 ) -> dict[str, Tensor]:
-    """Do what `token_stats` does, with the kernels of this module.
+    """Do what `token_stats` does, which has checked shapes and targets and left out the ignored.
 
     Args:
         hidden: (tokens, dim), fp32, bf16 or fp16, on an NVIDIA GPU (anywhere if interpreted).
-        head: the LM head, on the same device.
-        targets: (tokens,) int64 in [0, vocab).
+        head: the LM head without padding, on the same device.
+        targets: (tokens,) int64 in [0, vocab): others would be read beyond the weight.
         stats: names out of `STATS`.
+        precision: exact takes tf32x3 for products of fp32, fast tf32.
         tile: instead of the one in the table; for tests and benchmarks.
         splits: their number and the words in each, likewise.
 
     Returns:
-        One (tokens,) tensor for each name, as `token_stats` does. fp32 products are tf32x3.
+        One (tokens,) tensor for each name, as `token_stats` does.
 
     Raises:
-        ValueError: what `token_stats` raises, other dtypes, and a device that cannot run this.
+        ValueError: other dtypes or devices, and a device that cannot run this.
     """
-    check(hidden, head, targets, stats)
     choose("triton", str(hidden.device))
     hidden, targets = hidden.contiguous(), targets.contiguous()
     head = replace(head, weight=head.weight.contiguous())
@@ -79,7 +81,7 @@ def token_stats_triton(
     logits = torch.empty(n, device=hidden.device)
     if n:
         with torch.cuda.device_of(hidden):  # type: ignore[no-untyped-call]
-            _launch(hidden, head, targets, wanted, tile, span, logits, parts)
+            _launch(hidden, head, targets, (wanted, precision), tile, span, logits, parts)
     return finish(_merge(parts, logits, factors(head)[1], wanted), stats)
 
 
@@ -113,17 +115,18 @@ def _launch(
     hidden: Tensor,
     head: LMHead,
     targets: Tensor,
-    wanted: Sequence[str],
+    asked: tuple[Sequence[str], Precision],
     tile: Tile,
     span: int,
     logits: Tensor,
     parts: Tensor,
 ) -> None:
     """Fill `logits` (tokens,) and `parts` (fields, splits, tokens)."""
+    wanted, precision = asked
     (n, dim), vocab = hidden.shape, len(head.weight)
     weight, bias = head.weight, None if head.bias is None else head.bias.contiguous()
     pre, post = factors(head)
-    flags = _flags(hidden.dtype, weight.dtype, dim, tile) | {
+    flags = _flags(hidden.dtype, weight.dtype, dim, tile, precision) | {
         "BIAS": bias is not None,
         "SHAPE": "softcap" if head.softcap is not None else "plain" if pre == 1.0 else "scale",
     }
@@ -140,13 +143,20 @@ def _launch(
     scan_kernel[grid](h, w, bias, targets, logits, parts, *numbers, **flags, **options)
 
 
-def _flags(hidden: torch.dtype, weight: torch.dtype, dim: int, tile: Tile) -> dict[str, object]:
+def _flags(
+    hidden: torch.dtype,
+    weight: torch.dtype,
+    dim: int,
+    tile: Tile,
+    precision: Precision = "exact",
+) -> dict[str, object]:
     """Constexprs that both kernels take."""
     return {
         "EVEN": dim % tile.step == 0,
         # The interpreter multiplies bf16 wrongly, without a word (triton issue 11584).
         "UPCAST": hidden != weight or (interpreting() and hidden == torch.bfloat16),
-        "PRECISION": "tf32x3",  # for fp32 operands; "ieee" would not use the tensor cores
+        # For fp32 operands; "ieee" would not use the tensor cores.
+        "PRECISION": "tf32x3" if precision == "exact" else "tf32",
         "ROWS": tile.rows,
         "COLUMNS": tile.columns,
         "STEP": tile.step,

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError
-from ..kernels.token_stats import LMHead
+from ..kernels.logits import LMHead
 
 if TYPE_CHECKING:  # heavy
     from transformers import PreTrainedModel

@@ -7,6 +7,7 @@ logits are made in another way is refused there, and never scored wrongly.
 
 import functools
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,10 @@ import xxhash
 from torch import Tensor
 
 from ..errors import ModelError
-from ..kernels.backend import Backend, choose
-from ..kernels.token_stats import LMHead, token_stats
+from ..kernels.backend import Asked, Backend
+from ..kernels.logits import LMHead, Precision
+from ..kernels.token_stats import token_stats
+from .hardware import resolve_kernel
 from .heads import lm_head
 
 if TYPE_CHECKING:  # heavy
@@ -40,6 +43,7 @@ class LM:
         tokenizer: Hugging Face tokenizer.
         device: cpu or cuda.
         kernel: torch or triton, which computes the statistics.
+        precision: of the head's products, see `kernels.logits`.
     """
 
     backbone: "PreTrainedModel"
@@ -47,6 +51,11 @@ class LM:
     tokenizer: "PreTrainedTokenizerBase"
     device: str
     kernel: Backend = "torch"
+    precision: Precision = "exact"
+
+    def stats(self, states: Tensor, targets: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """Return statistics of `targets` (tokens,), foreseen from `states` (tokens, dim)."""
+        return token_stats(states, self.head, targets, names, self.kernel, self.precision)
 
     def hidden(self, ids: Tensor) -> Tensor:
         """Return the last hidden states (batch, positions, dim) of ids padded at the end."""
@@ -150,19 +159,6 @@ def _steady_positions(config: "PreTrainedConfig") -> int | None:
     return original or getattr(config, "original_max_position_embeddings", None)
 
 
-def resolve_dtype(dtype: str, device: str) -> str:
-    """Return fp32, bf16 or fp16 for `auto`: bf16 where the processor multiplies it itself."""
-    if dtype != "auto":
-        return dtype
-    if device == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    return "bf16" if _cpu_has_bf16() else "fp32"
-
-
-def _cpu_has_bf16() -> bool:
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
 def load(
     model: str,
     revision: str | None = None,
@@ -170,7 +166,8 @@ def load(
     dtype: str = "fp32",
     device: str = "cpu",
     attention: str = "auto",
-    kernel: Backend = "torch",
+    kernel: Asked = "torch",
+    precision: Precision = "exact",
     trust_remote_code: bool = False,
 ) -> LM:
     """Load a causal LM and check it against its own logits.
@@ -181,7 +178,8 @@ def load(
         dtype: fp32, bf16 or fp16.
         device: cpu or cuda.
         attention: auto, eager, sdpa or flash_attention_2.
-        kernel: torch or triton.
+        kernel: torch, triton or auto.
+        precision: exact or fast.
         trust_remote_code: run code that comes with the model.
 
     Raises:
@@ -193,10 +191,7 @@ def load(
     transformers_logging.disable_progress_bar()
     if device == "cuda" and not torch.cuda.is_available():
         raise ModelError(f"model {model!r}: device is cuda, but there is no GPU here")
-    try:
-        choose(kernel, device)
-    except ValueError as error:
-        raise ModelError(f"model {model!r}: {error}") from error
+    backend = resolve_kernel(kernel, device)
     folder = model if Path(model).is_dir() else _download(model, revision, list(WEIGHTS))
     try:
         lm, loading = AutoModelForCausalLM.from_pretrained(
@@ -219,7 +214,8 @@ def load(
         lm_head(lm),
         load_tokenizer(model, revision, trust_remote_code),
         device,
-        kernel,
+        backend,
+        precision,
     )
     _self_check(model, lm, found)
     return found
@@ -254,7 +250,7 @@ def _self_check(name: str, lm: "PreTrainedModel", found: LM) -> None:
         logits.reshape(-1, logits.shape[-1]), targets, reduction="none"
     )
     states = found.hidden(ids)[:, :-1].reshape(len(targets), -1)
-    ours = token_stats(states, found.head, targets, backend=found.kernel)["loss"]
+    ours = token_stats(states, found.head, targets, backend=found.kernel)["loss"]  # exact
     # half precision: the model's own logits are rounded to it, ours are not
     rounding = {torch.float32: 1e-5}.get(lm.dtype, torch.finfo(lm.dtype).eps)
     allowed = 2 * rounding * max(1.0, float(logits.abs().max()))

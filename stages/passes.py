@@ -9,7 +9,6 @@ import torch
 
 from ..errors import WorkerError
 from ..kernels.pooling import pool
-from ..kernels.token_stats import token_stats
 from .models import LM
 from .packing import pack, pad
 
@@ -136,9 +135,10 @@ class Pass:
             targets = torch.from_numpy(ids[rows, positions]).to(device)
             finite = torch.isfinite(states).all(1).cpu().numpy()
             result.status[np.array(batch)[rows[~finite]]] = "not_finite"
-            found = token_stats(states, self.lm.head, targets, stats, self.lm.kernel)
-            for stat, values in found.items():
+            for stat, values in self.lm.stats(states, targets, stats).items():
                 result.stats[name][stat][places] = values.cpu().numpy()
+                bad = torch.isnan(values).cpu().numpy()  # a logit was infinite
+                result.status[np.array(batch)[rows[bad]]] = "not_finite"
         if self.pooling:
             lengths = torch.tensor([len(self.sequences[i]) for i in batch], device=device)
             vectors = pool(hidden, lengths, self.pooling).cpu().numpy()

@@ -58,8 +58,11 @@ class Forward(Stage):
     """auto: bf16 where the processor computes it, else fp32."""
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    kernel: Literal["torch", "triton"] = "torch"
-    """What computes the statistics; triton needs an NVIDIA GPU, and has not been timed on one."""
+    kernel: Literal["auto", "torch", "triton"] = "torch"
+    """What computes the statistics; triton needs an NVIDIA GPU, and has not been timed on one.
+    auto: triton where it can run, else torch."""
+    precision: Literal["exact", "fast"] = "exact"
+    """Of the products with the LM head; fast rounds logits to bf16 on a CPU, see kernels.logits."""
     batch_tokens: int = Field(default=8192, ge=1)
     """Tokens of a batch with its padding; bounds memory, and moves results by rounding only."""
     trust_remote_code: bool = False
@@ -90,7 +93,8 @@ class Forward(Stage):
 
     def identity(self) -> dict[str, Any]:
         """Return the model's content in place of its address, and what was chosen for `auto`."""
-        from ..models import resolve_dtype, resolve_revision
+        from ..hardware import resolve_dtype, resolve_kernel
+        from ..models import resolve_revision
 
         device = resolve_device(self.device)
         fields = self.model_dump(mode="json", exclude={"batch_tokens", "revision"})
@@ -98,14 +102,20 @@ class Forward(Stage):
             "model": resolve_revision(self.model, self.revision),
             "dtype": resolve_dtype(self.dtype, device),
             "device": device,
+            "kernel": resolve_kernel(self.kernel, device),
         }
 
     def pinned(self) -> Self:
         """Return this stage with the commit of a hub model, and what `auto` means here."""
-        from ..models import resolve_dtype, resolve_revision  # torch
+        from ..hardware import resolve_dtype, resolve_kernel  # torch
+        from ..models import resolve_revision
 
         device = resolve_device(self.device)
-        exact: dict[str, str] = {"device": device, "dtype": resolve_dtype(self.dtype, device)}
+        exact: dict[str, str] = {
+            "device": device,
+            "dtype": resolve_dtype(self.dtype, device),
+            "kernel": resolve_kernel(self.kernel, device),
+        }
         if not Path(self.model).is_dir():
             exact["revision"] = resolve_revision(self.model, self.revision)
         return self.model_copy(update=exact)
@@ -116,17 +126,18 @@ class Forward(Stage):
 
     def setup(self) -> None:
         """Load the model and check it against its own logits."""
-        from .. import models  # torch and transformers
+        from .. import hardware, models  # torch and transformers
         from ..tokenize import Encoder
 
         device = resolve_device(self.device)
         self._lm = models.load(
             self.model,
             self.revision,
-            dtype=models.resolve_dtype(self.dtype, device),
+            dtype=hardware.resolve_dtype(self.dtype, device),
             device=device,
             attention=self.attention,
             kernel=self.kernel,
+            precision=self.precision,
             trust_remote_code=self.trust_remote_code,
         )
         window = models.window_of(

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tamis.kernels import divergence as module
 from tamis.kernels.divergence import jensen_shannon
-from tamis.kernels.token_stats import LMHead
+from tamis.kernels.logits import LMHead
 
 LN2 = math.log(2)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tamis.kernels.backend import interpreting
 from tamis.kernels.divergence import CLOSE, jensen_shannon
-from tamis.kernels.token_stats import LMHead
+from tamis.kernels.logits import LMHead
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is not installed", allow_module_level=True)

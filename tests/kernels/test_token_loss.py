@@ -1,8 +1,8 @@
 import pytest
 import torch
 from tamis.kernels import token_loss as module
+from tamis.kernels.logits import LMHead
 from tamis.kernels.token_loss import token_loss
-from tamis.kernels.token_stats import LMHead
 
 HEADS = {
     "plain": {},

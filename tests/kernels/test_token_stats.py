@@ -3,7 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tamis.kernels import token_stats as module
-from tamis.kernels.token_stats import STATS, LMHead, token_stats
+from tamis.kernels.logits import LMHead
+from tamis.kernels.token_stats import IGNORED, STATS, token_stats
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -164,18 +165,81 @@ def test_not_contiguous_hidden_states():
     agree(token_stats(strided, head, targets), reference(hidden, head, targets))
 
 
-def test_nan_in_a_hidden_state_stays_in_its_row():
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_row_that_is_not_finite_has_no_number_and_its_neighbours_have(value):
     hidden, weight, targets = problem()
-    hidden[3, 0] = float("nan")
-    loss = token_stats(hidden, LMHead(weight), targets)["loss"]
-    assert torch.isnan(loss).nonzero().tolist() == [[3]]
+    head = LMHead(weight)
+    whole = token_stats(hidden, head, targets, STATS)
+    hidden[3, 0] = value
+    assert_blank(token_stats(hidden, head, targets, STATS), whole, torch.arange(33) == 3)
+
+
+def test_a_word_that_is_not_finite_leaves_no_row_with_a_number():
+    for value in (float("nan"), float("inf")):
+        hidden, weight, targets = problem()
+        weight[516, 0] = value
+        found = token_stats(hidden, LMHead(weight), targets, ("loss", "rank"))
+        up = hidden[:, 0] * value != -float("inf")  # the others just never say that word
+        assert torch.isnan(found["loss"][up]).all()
+        assert (found["rank"][up] == -1).all()
+
+
+def assert_blank(found, whole, blank):
+    """Rows that are `blank` have no number, the others those of `whole`."""
+    for name, values in found.items():
+        if values.is_floating_point():
+            assert torch.isnan(values[blank]).all(), name
+        else:
+            assert set(values[blank].tolist()) == {False if name == "top1" else -1}
+        torch.testing.assert_close(values[~blank], whole[name][~blank], rtol=1e-6, atol=1e-6)
+
+
+def test_ignored_tokens_are_left_out():
+    hidden, weight, targets = problem()
+    whole = token_stats(hidden, LMHead(weight), targets, STATS)
+    blank = torch.arange(33) % 3 == 1
+    hidden[blank] = float("nan")  # not even read
+    found = token_stats(hidden, LMHead(weight), targets.masked_fill(blank, IGNORED), STATS)
+    assert_blank(found, whole, blank)
+    nothing = token_stats(hidden, LMHead(weight), torch.full((33,), IGNORED), STATS)
+    assert_blank(nothing, whole, torch.ones(33, dtype=torch.bool))
+
+
+def test_padded_words_are_left_out_on_request():
+    hidden, weight, targets = problem()
+    targets %= 500
+    bias = torch.randn(517, generator=torch.Generator().manual_seed(1))
+    found = token_stats(hidden, LMHead(weight, bias, vocab=500), targets, STATS)
+    agree(found, reference(hidden, LMHead(weight[:500], bias[:500]), targets))
+    for vocab in (0, 518):
+        with pytest.raises(ValueError, match=rf"\[1, 517\]; got {vocab}"):
+            token_stats(hidden, LMHead(weight, vocab=vocab), targets)
+    with pytest.raises(ValueError, match=r"\[0, 400\)"):
+        token_stats(hidden, LMHead(weight, vocab=400), torch.full((33,), 400))
+
+
+def test_fast_products_of_bf16_are_rounded_logits():
+    hidden, weight, targets = problem(n=64, d=256, dtype=torch.bfloat16, scale=0.2)
+    z = hidden @ weight.T
+    found = token_stats(hidden, LMHead(weight), targets, STATS, precision="fast")
+    expected = torch.nn.functional.cross_entropy(z.double(), targets, reduction="none")
+    torch.testing.assert_close(found["loss"].double(), expected, rtol=1e-5, atol=1e-5)
+    above = (z > z.gather(1, targets[:, None])).sum(1)
+    assert torch.equal(found["rank"].long(), above)
+    hidden, weight = hidden.float(), weight.float()
+    pair = [token_stats(hidden, LMHead(weight), targets, precision=p) for p in ("exact", "fast")]
+    assert torch.equal(pair[0]["loss"], pair[1]["loss"])
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"targets": torch.tensor([0, 517])}, r"\[0, 517\); got 0 to 517"),
+        (
+            {"targets": torch.tensor([0, 517])},
+            r"\[0, 517\), or be -100 to be ignored; got 0 to 517",
+        ),
         ({"targets": torch.tensor([0, -1])}, "got -1 to 0"),
+        ({"targets": torch.tensor([-5, IGNORED])}, "got -100 to -5"),
         ({"targets": torch.tensor([0])}, r"shape \(2,\)"),
         ({"targets": torch.tensor([0, 1], dtype=torch.int32)}, "int32"),
         ({"hidden": torch.randn(2, 3)}, r"\(2, 3\) and \(517, 40\)"),

@@ -1,9 +1,12 @@
 """The kernels at the edges of tiles, splits and steps; interpreted where there is no GPU."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tamis.kernels.backend import interpreting
-from tamis.kernels.token_stats import STATS, LMHead
+from tamis.kernels.logits import LMHead
+from tamis.kernels.token_stats import STATS, token_stats
 from tamis.tests.kernels.test_token_stats import DTYPES, problem, reference
 
 pytest.importorskip("triton")
@@ -19,8 +22,12 @@ ROUNDING = 5e-6 if DEVICE == "cpu" else 5e-5  # the interpreter does not model t
 
 def run(hidden, head, targets, stats=STATS, **options):
     bias = None if head.bias is None else head.bias.to(DEVICE)
-    head = LMHead(head.weight.to(DEVICE), bias, head.scale, head.softcap, head.temperature)
-    found = token_stats_triton(hidden.to(DEVICE), head, targets.to(DEVICE), stats, **options)
+    head = replace(head, weight=head.weight.to(DEVICE), bias=bias)
+    given = hidden.to(DEVICE), head, targets.to(DEVICE), stats
+    if options:
+        found = token_stats_triton(*given, **options)
+    else:
+        found = token_stats(*given, backend="triton")
     return {name: values.cpu() for name, values in found.items()}
 
 

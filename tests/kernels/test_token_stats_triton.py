@@ -3,8 +3,9 @@
 import pytest
 import torch
 from tamis.kernels.backend import interpreting
-from tamis.kernels.token_stats import STATS, LMHead, token_stats
-from tamis.tests.kernels.test_token_stats import problem
+from tamis.kernels.logits import LMHead
+from tamis.kernels.token_stats import IGNORED, STATS, token_stats
+from tamis.tests.kernels.test_token_stats import assert_blank, problem
 
 pytest.importorskip("triton")
 from tamis.kernels import token_stats_triton as module
@@ -147,10 +148,41 @@ def test_not_contiguous():
     matches(strided, LMHead(weight.T.contiguous().T), targets)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of numpy, which interprets
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_row_that_is_not_finite_has_no_number_and_its_neighbours_have(value):
+    hidden, weight, targets = problem(n=20, vocab=200)
+    whole = run(hidden, LMHead(weight), targets)
+    hidden[3, 0] = value
+    assert_blank(run(hidden, LMHead(weight), targets), whole, torch.arange(20) == 3)
+
+
+def test_ignored_tokens_and_padded_words_are_left_out():
+    hidden, weight, targets = problem(n=20, vocab=200)
+    targets %= 150
+    blank = torch.arange(20) % 3 == 1
+    head = LMHead(weight, vocab=150)
+    whole = token_stats(hidden, LMHead(weight[:150]), targets, STATS)
+    found = run(hidden, head, targets.masked_fill(blank, IGNORED))
+    assert_blank(found, whole, blank)
+
+
+def test_fast_products_of_fp32_are_tf32():
+    hidden, weight, targets = problem(n=20, vocab=200)
+    found = token_stats(
+        hidden.to(DEVICE), LMHead(weight.to(DEVICE)), targets.to(DEVICE), STATS, "triton", "fast"
+    )
+    expected = token_stats(hidden, LMHead(weight), targets, STATS)
+    torch.testing.assert_close(found["loss"].cpu(), expected["loss"], rtol=1e-2, atol=1e-2)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"targets": torch.tensor([0, 517])}, r"\[0, 517\); got 0 to 517"),
+        (
+            {"targets": torch.tensor([0, 517])},
+            r"\[0, 517\), or be -100 to be ignored; got 0 to 517",
+        ),
         ({"hidden": torch.randn(2, 3)}, r"\(2, 3\) and \(517, 40\)"),
         ({"stats": ("loss", "lost")}, "lost"),
         ({"hidden": torch.randn(2, 40).double()}, "float64"),

@@ -136,13 +136,6 @@ def test_window(gpt2):
         models.window_of(str(gpt2), None, 513)
 
 
-def test_auto_dtype(monkeypatch):
-    assert models.resolve_dtype("fp16", "cpu") == "fp16"
-    for has, dtype in ((True, "bf16"), (False, "fp32")):
-        monkeypatch.setattr(models, "_cpu_has_bf16", lambda has=has: has)
-        assert models.resolve_dtype("auto", "cpu") == dtype
-
-
 def test_tokenizer_that_cannot_be_loaded(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelError, match="tokenizer of"):

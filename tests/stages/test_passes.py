@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from tamis.errors import WorkerError
-from tamis.kernels.token_stats import LMHead
+from tamis.kernels.logits import LMHead
 from tamis.stages.models import LM
 from tamis.stages.passes import Pass, Tokens
 
@@ -90,6 +90,14 @@ def test_infinite_states_are_a_status():
             return output
 
     found = run(Broken())
+    assert found.status.tolist() == ["ok", "ok", "not_finite", "ok"]
+
+
+def test_infinite_logits_of_finite_states_are_a_status():
+    weight = torch.eye(8) * 3
+    weight[0, 7] = 3e38  # beyond fp32, once it is scaled
+    model = LM(Embedding(), LMHead(weight, scale=2.0), None, "cpu")
+    found = Pass(model, SEQUENCES, {"all": EVERY}, {"all": ("loss",)}).run()
     assert found.status.tolist() == ["ok", "ok", "not_finite", "ok"]
 
 

@@ -157,6 +157,21 @@ def test_numbers_do_not_depend_on_the_batch_or_the_order(gpt2):
             )
 
 
+def test_fast_products_are_near_the_exact_ones_and_have_another_name(gpt2):
+    rows = rows_of(6)
+    exact, fast = (
+        Forward(model=str(gpt2), dtype="bf16", precision=precision)
+        for precision in ("exact", "fast")
+    )
+    losses = [
+        stage(rows, ["given.token_loss"])["given.token_loss"].combine_chunks().flatten().to_numpy()
+        for stage in (exact, fast)
+    ]
+    np.testing.assert_allclose(losses[1], losses[0], atol=5e-2)
+    assert (losses[0] != losses[1]).mean() > 0.5
+    assert exact.identity() != fast.identity()
+
+
 def test_only_what_is_wanted_runs(gpt2):
     stage, rows = forward(gpt2), rows_of(8)
     stage(rows, ["answer_tokens", "status"])

@@ -1,0 +1,31 @@
+"""What `auto` means on the machine at hand: the dtype of a model, and what computes statistics."""
+
+import torch
+
+from ..errors import ModelError
+from ..kernels.backend import Asked, Backend, choose
+
+
+def resolve_dtype(dtype: str, device: str) -> str:
+    """Return fp32, bf16 or fp16 for `auto`: bf16 where the processor multiplies it itself."""
+    if dtype != "auto":
+        return dtype
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if _cpu_has_bf16() else "fp32"
+
+
+def resolve_kernel(kernel: Asked, device: str) -> Backend:
+    """Return what computes the statistics: for `auto` Triton on a GPU that it runs on, else torch.
+
+    Raises:
+        ModelError: Triton was asked for and cannot run there.
+    """
+    try:
+        return choose(kernel, device)
+    except ValueError as error:
+        raise ModelError(f"kernel: {error}") from error
+
+
+def _cpu_has_bf16() -> bool:
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,0 +1,18 @@
+import pytest
+from tamis.errors import ModelError
+from tamis.stages import hardware
+
+
+def test_auto_dtype(monkeypatch):
+    assert hardware.resolve_dtype("fp16", "cpu") == "fp16"
+    for has, dtype in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(hardware, "_cpu_has_bf16", lambda has=has: has)
+        assert hardware.resolve_dtype("auto", "cpu") == dtype
+
+
+def test_auto_kernel_is_torch_without_a_gpu_and_triton_is_never_replaced(monkeypatch):
+    assert hardware.resolve_kernel("auto", "cpu") == "torch"
+    assert hardware.resolve_kernel("torch", "cpu") == "torch"
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(ModelError, match="backend triton cannot run on cpu: it needs an NVIDIA"):
+        hardware.resolve_kernel("triton", "cpu")
