@@ -31,6 +31,7 @@ class StepReport:
         rows: in those parts.
         seconds: from first to last.
         spent: figures of the stage, added up: tokens, padded, splits.
+        number: of the round, where the step has several.
     """
 
     name: str
@@ -41,6 +42,7 @@ class StepReport:
     rows: int
     seconds: float
     spent: Mapping[str, float] = field(default_factory=dict)
+    number: int = 0
 
 
 def compute(
@@ -57,30 +59,53 @@ def compute(
 def _run_step(
     step: Step, pool: Pool, store: Store, engine: Engine, reporter: Reporter
 ) -> StepReport:
-    began = time.monotonic()
     missing = store.missing(step.folder, step.wanted, pool.parts, step.whole)
     tasks = [
         Task(part, names, step.reads, step.folder, step.whole) for part, names in missing.items()
     ]
-    n_rows = sum(part.n_rows for part in missing)
+    stage = fitted(step, pool.parts, store) if tasks else step.stage
+    return run_tasks((step, stage, 0), tasks, len(pool.parts), store, engine, reporter)
+
+
+def run_tasks(
+    work: tuple[Step, Stage, int],
+    tasks: Sequence[Task],
+    n_parts: int,
+    store: Store,
+    engine: Engine,
+    reporter: Reporter,
+) -> StepReport:
+    """Run one round of a step on the parts that miss it; say what it did.
+
+    Args:
+        work: the step, its stage ready to run, and the number of the round.
+        tasks: what is missing, all of one round.
+        n_parts: of the pool.
+        store: where the columns go.
+        engine: runs the tasks.
+        reporter: shows the progress.
+
+    Raises:
+        TamisError: it cannot go on; what is finished stays.
+    """
+    step, stage, number = work
+    began = time.monotonic()
+    n_rows = sum(task.n_rows for task in tasks)
     spent: dict[str, float] = {}
     if tasks:
         store.describe(step.folder, step.text)
-        stage = _fitted(step, pool.parts, store)
-        with reporter.step(step.name, n_rows) as counter:
+        name = f"{step.name}, round {number + 1}" if number else step.name
+        with reporter.step(name, n_rows) as counter:
             for receipt in engine.run(stage, tasks):
-                counter.add(receipt.part.n_rows, receipt.spent.get("tokens", 0))
-                for name, value in receipt.spent.items():
-                    spent[name] = spent.get(name, 0) + value
-        _say_spent(step.name, spent, reporter)
+                counter.add(receipt.n_rows, receipt.spent.get("tokens", 0))
+                for figure, value in receipt.spent.items():
+                    spent[figure] = spent.get(figure, 0) + value
+        _say_spent(name, spent, reporter)
     seconds = round(time.monotonic() - began, 3)
-    report = StepReport(
-        step.name, step.key, step.wanted, len(pool.parts), len(tasks), n_rows, seconds, spent
+    log.info("%s: %d of %d parts computed in %.1f s", step.name, len(tasks), n_parts, seconds)
+    return StepReport(
+        step.name, step.key, step.wanted, n_parts, len(tasks), n_rows, seconds, spent, number
     )
-    log.info(
-        "%s: %d of %d parts computed in %.1f s", step.name, len(tasks), len(pool.parts), seconds
-    )
-    return report
 
 
 def _say_spent(name: str, spent: Mapping[str, float], reporter: Reporter) -> None:
@@ -91,8 +116,8 @@ def _say_spent(name: str, spent: Mapping[str, float], reporter: Reporter) -> Non
         reporter.say(f"{name}: out of memory, {splits:.0f} batches were halved")
 
 
-def _fitted(step: Step, parts: Sequence[Part], store: Store) -> Stage:
-    """The stage of a step, with what its scorer must know of the whole pool."""
+def fitted(step: Step, parts: Sequence[Part], store: Store) -> Stage:
+    """Return the stage of a step, with what its scorer must know of the whole pool."""
     if not isinstance(step.stage, Score) or not step.stage.scorer.fits_pool:
         return step.stage
     return step.stage.fitted_with(step.stage.scorer.fit(_Tables(store, parts, step.reads)))

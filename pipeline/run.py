@@ -24,6 +24,7 @@ from .folder import CURATED, RunFolder, claim
 from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pin_sources, pool_key, read_pool, rejected_rows
+from .rounds import Settling, find_rounds
 from .store import Address, Store, whole_file
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
         with logging_to(folder.path / "log.jsonl"):
 
             def work() -> tuple[Scored, dict[str, Any]]:
-                scored = score_pool(config, store, name, reporter)
+                scored = score_pool(config, store, name, reporter, settle=True)
                 return scored, _choose_and_export(config, store, scored, folder)
 
             scored, found = _undamaged(store, work)
@@ -97,7 +98,9 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     return Result(folder, record)
 
 
-def score_pool(config: Config, store: Store, name: str, reporter: Reporter) -> Scored:
+def score_pool(
+    config: Config, store: Store, name: str, reporter: Reporter, settle: bool = False
+) -> Scored:
     """Compute every column that a pinned config plans.
 
     Args:
@@ -105,19 +108,26 @@ def score_pool(config: Config, store: Store, name: str, reporter: Reporter) -> S
         store: where the columns live.
         name: the key of the pool.
         reporter: shows the progress.
+        settle: run the later rounds of a signal, for the rows that the selector asks for.
 
     Raises:
         TamisError: what stopped it; all that was computed is kept.
     """
     pool = _open_pool(config, store, name, reporter)
     plan = make_plan(config, pool)
+    rounds = find_rounds(plan, config.selector, settle)
     engine = executor.open_engine(config.engine, store.root)
     try:
         reports = compute(plan, pool, store, engine, reporter)
+        tables = store.read_pool(pool.parts, _selection_columns(config, pool, plan))
+        table = pa.concat_tables(list(tables), promote_options="default").combine_chunks()
+        if rounds is not None:
+            budget = selection.budget_of(config.budget, pool.n_rows, plan.cost)
+            work = Settling(rounds, config.selector, budget, pool, store)
+            table = work.run(table, engine, reporter)
+            reports += work.reports
     finally:
         engine.close()
-    tables = store.read_pool(pool.parts, _selection_columns(config, pool, plan))
-    table = pa.concat_tables(list(tables), promote_options="default").combine_chunks()
     return Scored(pool, plan, reports, table)
 
 

@@ -63,15 +63,8 @@ def decide(pool: pa.Table, selectors: Sequence[Selector], budget: Budget) -> Dec
         PlanError: there is no selector, or nothing is kept.
     """
     check_selectors(selectors)
-    n = len(pool)
-    made = Decisions(
-        step=np.full(n, "", dtype=object),
-        reason=np.full(n, "", dtype=object),
-        rank=np.zeros(n, dtype=np.int64),
-        margin=np.full(n, np.nan),
-        kept=np.zeros(n, dtype=bool),
-    )
-    alive = np.arange(n)
+    made = _undecided(len(pool))
+    alive = np.arange(len(pool))
     for place, (name, selector) in enumerate(zip(step_names(selectors), selectors, strict=True)):
         alive = _with_numbers(pool, selector, alive, made)
         alive, worth = _narrow(pool, (name, selector), budget, alive, made)
@@ -81,6 +74,26 @@ def decide(pool: pa.Table, selectors: Sequence[Selector], budget: Budget) -> Dec
     if not len(alive):
         raise PlanError(f"nothing is kept: {_funnel(made)}")
     return made
+
+
+def contenders(pool: pa.Table, selectors: Sequence[Selector], budget: Budget) -> np.ndarray:
+    """Return the places of the rows that reach the last selector, in order of the pool."""
+    made = _undecided(len(pool))
+    alive = np.arange(len(pool))
+    for selector in selectors[:-1]:
+        alive = _with_numbers(pool, selector, alive, made)
+        alive, _ = _narrow(pool, ("", selector), budget, alive, made)
+    return np.sort(_with_numbers(pool, selectors[-1], alive, made))
+
+
+def _undecided(n: int) -> Decisions:
+    return Decisions(
+        step=np.full(n, "", dtype=object),
+        reason=np.full(n, "", dtype=object),
+        rank=np.zeros(n, dtype=np.int64),
+        margin=np.full(n, np.nan),
+        kept=np.zeros(n, dtype=bool),
+    )
 
 
 def check_selectors(selectors: Sequence[Selector]) -> None:

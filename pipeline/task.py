@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..stages.base import Stage
+from .round_files import keep_round
 from .store import Address, Part, Store
 
 
@@ -19,6 +20,8 @@ class Task:
         reads: where the inputs live.
         folder: where the columns go.
         whole: whether they come from more of the rows than the conversations.
+        some: places in the part of the rows that take part in a later round; None for all.
+        number: of the round.
     """
 
     part: Part
@@ -26,6 +29,13 @@ class Task:
     reads: Mapping[str, Address]
     folder: str
     whole: bool = False
+    some: tuple[int, ...] | None = None
+    number: int = 0
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows take part."""
+        return self.part.n_rows if self.some is None else len(self.some)
 
 
 @dataclass(frozen=True)
@@ -34,11 +44,13 @@ class Receipt:
 
     Attributes:
         part: which.
+        n_rows: that took part.
         seconds: of the worker, reading and writing included.
         spent: figures of the stage, such as `tokens`.
     """
 
     part: Part
+    n_rows: int
     seconds: float
     spent: Mapping[str, float] = field(default_factory=dict)
 
@@ -48,9 +60,12 @@ def compute(stage: Stage, task: Task, root: str) -> Receipt:
     began = time.perf_counter()
     store = Store(Path(root))
     rows = store.read(task.part, task.reads)
-    added = stage(rows, task.missing)
-    store.write(task.folder, task.part, added, task.whole)
-    return Receipt(task.part, time.perf_counter() - began, dict(stage.spent()))
+    if task.some is None:
+        store.write(task.folder, task.part, stage(rows, task.missing), task.whole)
+    else:
+        added = stage(rows.take(task.some), task.missing, task.number)
+        keep_round(store, task.folder, task.part.name(task.whole), task.number, task.some, added)
+    return Receipt(task.part, task.n_rows, time.perf_counter() - began, dict(stage.spent()))
 
 
 def limit_threads(stage: Stage, threads: int) -> None:

@@ -1,5 +1,8 @@
 """The contract of a stage: a table in, added columns out, for the same rows in the same order.
 
+A stage may work in *rounds*: all rows take part in the first, later ones add to the lists of the
+rows that a selector still doubts. What a row has after all rounds does not depend on who asked.
+
 A stage is expensive and may hold a model. Like a scorer it is its own configuration. Its name in
 the config prefixes its columns: a stage that adds `status` and is called `base` makes
 `base.status`; inside the stage the prefix does not appear.
@@ -64,6 +67,11 @@ class Stage(Params, ABC):
         """Return this stage with all that is open settled: hub branches, `auto` devices."""
         return self
 
+    @property
+    def n_rounds(self) -> int:
+        """In how many rounds its columns come; the later ones for some rows only."""
+        return 1
+
     def resources(self) -> Resources:
         """Return what one worker needs."""
         return Resources()
@@ -75,18 +83,28 @@ class Stage(Params, ABC):
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         """Return the wanted columns for the rows."""
 
+    def run_round(self, rows: pa.Table, wanted: Sequence[str], number: int) -> pa.Table:
+        """Return what a later round adds to the wanted columns, for the rows that take part.
+
+        Args:
+            rows: as for `run`.
+            wanted: lists, which are added to those of the rounds before, and statuses.
+            number: from 1 to `n_rounds` - 1.
+        """
+        raise NotImplementedError(f"{type(self).__name__} works in one round")
+
     def spent(self) -> Mapping[str, float]:
         """Return figures of the last call for progress and manifest, such as `tokens`."""
         return {}
 
     @final
-    def __call__(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
-        """Run, and check the promise: the same number of rows, just the wanted columns.
+    def __call__(self, rows: pa.Table, wanted: Sequence[str], number: int = 0) -> pa.Table:
+        """Run a round, and check the promise: the same number of rows, just the wanted columns.
 
         Raises:
             ContractError: another number of rows, or columns of another name or type.
         """
-        added = self.run(rows, wanted)
+        added = self.run_round(rows, wanted, number) if number else self.run(rows, wanted)
         name = type(self).__name__
         expected = pa.schema([self.adds.field(column) for column in wanted])
         if len(added) != len(rows):

@@ -39,7 +39,7 @@ def run_config(folder: Path, n: int = 60, **fields: object) -> Config:
         "store": str(folder / "store"),
         "out": str(folder / "runs"),
     }
-    return Config.model_validate(base | fields)
+    return Config.model_validate(base | fields, context={"allow_code": True})
 
 
 def model_config(folder: Path, model: Path, n: int = 60, **fields: object) -> Config:

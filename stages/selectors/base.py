@@ -80,6 +80,20 @@ class Selector(Params, ABC):
             budget: what may be kept in the end.
         """
 
+    def unsettled(self, pool: pa.Table, budget: Budget) -> np.ndarray | None:
+        """Return which rows it wants more exact scores of before it chooses.
+
+        Asked before `select`, once before each later round of a signal that works in rounds.
+
+        Args:
+            pool: as for `select`.
+            budget: likewise.
+
+        Returns:
+            (rows,) bool, or None: it takes scores as they are.
+        """
+        return None
+
     @final
     def __call__(self, pool: pa.Table, budget: Budget) -> Choice:
         """Select, and check the promise: every row once, a cut within.
