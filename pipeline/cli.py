@@ -1,4 +1,4 @@
-"""The command line: `tamis plan`, `tamis score`, `tamis select`.
+"""The command line: `tamis select`, `score`, `plan` and `agreement`.
 
 Exit codes: 0 done, 1 stopped and resumable, 2 the user's mistake, 130 interrupted.
 """
@@ -93,6 +93,27 @@ def score(
 
     path, table = run.score(loaded, Reporter())
     _show(summarise_scores(path, table, list(loaded.scorers)))
+
+
+@app.command()
+def agreement(
+    config: ConfigFile,
+    data: Data = None,
+    model: Model = None,
+    budget: BudgetText = None,
+    store: StoreFolder = None,
+    engine: EngineKind = None,
+    dtype: Dtype = None,
+    sets: Sets = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """Run all rounds for all rows, and say how much of the selection in rounds stays the same."""
+    said = Overrides(data or (), model, budget, None, store, engine, dtype, sets or ())
+    loaded = load(config, said, allow_code)
+    from .agreement import agreement as compare
+    from .summary import summarise_agreement
+
+    _show(summarise_agreement(compare(loaded, Reporter())))
 
 
 @app.command()

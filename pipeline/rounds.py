@@ -9,6 +9,7 @@ not to the signal: what a round found is kept by row, and serves every later bud
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,9 @@ from .selection import contenders
 from .store import Part, Store
 from .task import Task
 
+Settle = Literal["none", "doubted", "all"]
+"""Which rows take part in later rounds; none: scores alone are wanted, and no selection."""
+
 
 @dataclass(frozen=True)
 class Rounds:
@@ -36,7 +40,7 @@ class Rounds:
     scorers: tuple[Step, ...]
 
 
-def find_rounds(plan: Plan, selectors: Sequence[Selector], settle: bool) -> Rounds | None:
+def find_rounds(plan: Plan, selectors: Sequence[Selector], settle: Settle) -> Rounds | None:
     """Return the signal of a plan that works in rounds, or None.
 
     Raises:
@@ -50,9 +54,9 @@ def find_rounds(plan: Plan, selectors: Sequence[Selector], settle: bool) -> Roun
         names = ", ".join(step.name for step in signals)
         raise PlanError(f"only one signal can work in rounds, not {names}")
     asks = bool(selectors) and type(selectors[-1]).unsettled is not Selector.unsettled
-    if not (settle and asks):
-        wanting = "a selector that asks for them, such as hierarchical" if settle else "a budget"
-        raise PlanError(f"signals.{signal.name}.rounds needs {wanting}; or leave it out")
+    if settle == "none" or not asks:
+        lack = "a selection" if settle == "none" else "a selector that asks for them: hierarchical"
+        raise PlanError(f"signals.{signal.name}.rounds needs {lack}; or leave it out")
     scorers = [step for step in plan.steps if _reads(step, signal.name)]
     if others := [step.name for step in scorers if not step.is_scorer]:
         raise PlanError(f"{others[0]} reads signals.{signal.name}, which works in rounds")
@@ -79,7 +83,9 @@ class Settling:
         budget: of the run.
         pool: of the run.
         store: where columns live.
+        settle: doubted rows, or all.
         reports: of the rounds that were run.
+        taken: rows that took part in each round, from the first on, whether computed now or before.
     """
 
     rounds: Rounds
@@ -87,7 +93,9 @@ class Settling:
     budget: Budget
     pool: Pool
     store: Store
+    settle: Settle = "doubted"
     reports: list[StepReport] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
 
     def run(self, table: pa.Table, engine: Engine, reporter: Reporter) -> pa.Table:
         """Return the table of the pool with the scores after all rounds.
@@ -100,8 +108,10 @@ class Settling:
             (step, fitted(step, self.pool.parts, self.store)) for step in self.rounds.scorers
         ]
         doubted = np.arange(len(table))
+        self.taken = [len(table)]
         for number in range(1, signal.stage.n_rounds):
             doubted = np.intersect1d(doubted, self._doubted(table))
+            self.taken.append(len(doubted))
             reporter.say(f"{signal.name}: {len(doubted):,} rows to settle in round {number + 1}")
             if not len(doubted):
                 break
@@ -111,7 +121,16 @@ class Settling:
                 table = _replaced(table, doubted, self._rescored(step, stage, places, number))
         return table
 
+    def spent(self) -> tuple[int, int]:
+        """Return the units of work that the rows took, and those of all rows in all rounds."""
+        stage = self.rounds.signal.stage
+        sizes = [stage.round_size(number) for number in range(stage.n_rounds)]
+        took = sum(n * size for n, size in zip(self.taken, sizes, strict=False))
+        return took, self.taken[0] * sum(sizes)
+
     def _doubted(self, table: pa.Table) -> np.ndarray:
+        if self.settle == "all":
+            return np.arange(len(table))
         alive = contenders(table, self.selectors, self.budget)
         wanted = self.selectors[-1].unsettled(table.take(pa.array(alive)), self.budget)
         doubted: np.ndarray = alive if wanted is None else alive[wanted]

@@ -24,7 +24,7 @@ from .folder import CURATED, RunFolder, claim
 from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pin_sources, pool_key, read_pool, rejected_rows
-from .rounds import Settling, find_rounds
+from .rounds import Settle, Settling, find_rounds
 from .store import Address, Store, whole_file
 
 log = logging.getLogger(__name__)
@@ -56,12 +56,15 @@ class Scored:
         pool, plan: of the run.
         reports: what each step did.
         table: one line per usable row: ids, source, scores, and what selectors and labels read.
+        spent: where a signal works in rounds: units of its work (such as noisy copies) that rows
+            took, and those of all rows in all rounds.
     """
 
     pool: Pool
     plan: Plan
     reports: list[StepReport]
     table: pa.Table
+    spent: tuple[int, int] | None = None
 
 
 def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Result:
@@ -85,7 +88,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
         with logging_to(folder.path / "log.jsonl"):
 
             def work() -> tuple[Scored, dict[str, Any]]:
-                scored = score_pool(config, store, name, reporter, settle=True)
+                scored = score_pool(config, store, name, reporter, settle="doubted")
                 return scored, _choose_and_export(config, store, scored, folder)
 
             scored, found = _undamaged(store, work)
@@ -99,7 +102,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
 
 
 def score_pool(
-    config: Config, store: Store, name: str, reporter: Reporter, settle: bool = False
+    config: Config, store: Store, name: str, reporter: Reporter, settle: Settle = "none"
 ) -> Scored:
     """Compute every column that a pinned config plans.
 
@@ -108,13 +111,14 @@ def score_pool(
         store: where the columns live.
         name: the key of the pool.
         reporter: shows the progress.
-        settle: run the later rounds of a signal, for the rows that the selector asks for.
+        settle: which rows take part in later rounds of a signal.
 
     Raises:
         TamisError: what stopped it; all that was computed is kept.
     """
     pool = _open_pool(config, store, name, reporter)
     plan = make_plan(config, pool)
+    spent: tuple[int, int] | None = None
     rounds = find_rounds(plan, config.selector, settle)
     engine = executor.open_engine(config.engine, store.root)
     try:
@@ -123,12 +127,13 @@ def score_pool(
         table = pa.concat_tables(list(tables), promote_options="default").combine_chunks()
         if rounds is not None:
             budget = selection.budget_of(config.budget, pool.n_rows, plan.cost)
-            work = Settling(rounds, config.selector, budget, pool, store)
-            table = work.run(table, engine, reporter)
-            reports += work.reports
+            settling = Settling(rounds, config.selector, budget, pool, store, settle)
+            table = settling.run(table, engine, reporter)
+            reports += settling.reports
+            spent = settling.spent()
     finally:
         engine.close()
-    return Scored(pool, plan, reports, table)
+    return Scored(pool, plan, reports, table, spent)
 
 
 def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:
@@ -213,6 +218,8 @@ def _choose_and_export(
     (partial / "README.md").write_text(card, "utf-8")
     partial.rename(folder.path / "curated")
     found: dict[str, Any] = {"rows_kept": n_kept, "budget": asdict(budget), "ends": ends}
+    if scored.spent is not None:
+        found["rounds"] = dict(zip(("took", "of"), scored.spent, strict=True))
     if config.labels:
         faults = fault_table(
             scored.table, config.labels, decisions, list(config.scorers), budget, config.seed

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from .agreement import Agreement
 from .logs import printable
 from .plan import Plan
 from .pool import Pool
@@ -26,6 +27,11 @@ def summarise(folder: Path, manifest: Mapping[str, Any], was_done: bool) -> Rend
         f"curated dataset: {folder / 'curated'}",
         f"why each row:    {folder / 'ledger.parquet'}",
     ]
+    if rounds := manifest.get("rounds"):
+        share = rounds["took"] / rounds["of"]
+        lines.append(
+            f"in rounds:       {rounds['took']:,} of {rounds['of']:,} copies ({share:.1%})"
+        )
     if pool["rejected"]:
         lines.append(f"rejected rows:   {folder / 'rejected.parquet'}")
     parts: list[RenderableType] = [Text("\n".join(lines)), _ends(manifest["ends"])]
@@ -52,6 +58,15 @@ def summarise_scores(path: Path, table: pa.Table, scorers: Sequence[str]) -> Ren
             Text(", ".join(f"{n:,} {status}" for status, n in sorted(without.items()))),
         )
     return Group(Text(f"scores of {len(table):,} rows: {path}"), shown)
+
+
+def summarise_agreement(found: Agreement) -> RenderableType:
+    """Return how far a selection in rounds is that of all rounds, and what it saved."""
+    share, work = found.same / found.kept, found.took / found.of
+    return Text(
+        f"{found.same:,} of {found.kept:,} rows are those of the exhaustive selection "
+        f"({share:.1%}), with {found.took:,} of {found.of:,} copies ({work:.1%})"
+    )
 
 
 def describe_plan(plan: Plan, pool: Pool, store: Store, is_read: bool) -> RenderableType:

@@ -38,6 +38,9 @@ class Draws(Stage):
     def n_rounds(self):
         return len(ENDS) if self.rounds else 1
 
+    def round_size(self, number):
+        return ENDS[number] - (ENDS[number - 1] if number else 0)
+
     def run(self, rows, wanted):
         return self._draws(rows, wanted, 0, ENDS[0] if self.rounds else ENDS[-1])
 
@@ -136,6 +139,8 @@ def test_doubted_rows_get_more_and_the_choice_is_that_of_all(config, tmp_path):
     later = [rows for name, number, rows in steps if number]
     assert [number for _, number, _ in steps if number] == [1, 2]
     assert 59 > later[0] >= later[1] > 0
+    took = 2 * 59 + 4 * later[0] + 8 * later[1]
+    assert some.manifest["rounds"] == {"took": took, "of": 59 * 14}
 
 
 def test_another_budget_uses_what_is_there_and_finds_what_a_fresh_run_finds(config, tmp_path):
@@ -172,7 +177,7 @@ def test_rounds_that_nobody_asks_for_are_refused(config, tmp_path):
     (tmp_path / "best.py").write_text(text.replace("def unsettled", "def unused"))
     with pytest.raises(PlanError, match="needs a selector that asks for them"):
         select(config(), quiet())
-    with pytest.raises(PlanError, match=r"signals\.noisy\.rounds needs a budget"):
+    with pytest.raises(PlanError, match=r"signals\.noisy\.rounds needs a selection"):
         score(config(), quiet())
 
 

@@ -1,0 +1,53 @@
+"""How much of a selection in rounds is what all rounds for all rows would have chosen."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import PlanError
+from . import selection
+from .config import Config
+from .logs import Reporter
+from .pool import pool_key
+from .rounds import Settle
+from .run import pin, score_pool
+from .store import Store
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two selections of one config.
+
+    Attributes:
+        kept: rows of the selection in rounds.
+        same: of these, rows that the exhaustive one keeps too.
+        took: units of work, such as noisy copies, of the first.
+        of: of the second.
+    """
+
+    kept: int
+    same: int
+    took: int
+    of: int
+
+
+def agreement(config: Config, reporter: Reporter) -> Agreement:
+    """Run all rounds for all rows, and compare the selection with that of the config.
+
+    Raises:
+        TamisError: what stopped it; PlanError where no signal of the config works in rounds.
+    """
+    config = pin(config)
+    store, name = Store(Path(config.store)), pool_key(config)
+    found = []
+    settles: tuple[Settle, Settle] = ("doubted", "all")
+    for settle in settles:
+        scored = score_pool(config, store, name, reporter, settle)
+        if scored.spent is None:
+            raise PlanError("no signal of this config works in rounds")
+        budget = selection.budget_of(config.budget, scored.pool.n_rows, scored.plan.cost)
+        decisions = selection.decide(scored.table, config.selector, budget)
+        found.append((decisions.kept, scored.spent))
+    (some, spent), (every, _) = found
+    return Agreement(int(some.sum()), int(np.sum(some & every)), *spent)
