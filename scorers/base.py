@@ -1,5 +1,8 @@
 """The contract of a scorer: signal columns in, one score column out; higher = keep first.
 
+A scorer whose result is more than one number, such as a mean with its deviation, names the rest in
+`details`; selectors read them like scores, as `<scorer>.<detail>`.
+
 A scorer is its own configuration (a frozen pydantic model): its public fields are the keys that
 stand beside `use:` in a config. Work that needs the whole pool goes into `fit`, which *returns* its
 state as an Arrow table, so that it is stored and sent to workers like any other result.
@@ -49,6 +52,14 @@ class Scorer(Params, ABC):
         """The columns it needs, with their types."""
 
     @property
+    def details(self) -> pa.Schema:
+        """Further columns beside `score` and `status`, without the scorer's name; default: none.
+
+        They are null where there is no score, and a NaN in them becomes null.
+        """
+        return pa.schema([])
+
+    @property
     def requires(self) -> Mapping[str, str]:
         """Settings that its signal must have, checked before anything runs; default: none."""
         return {}
@@ -67,32 +78,73 @@ class Scorer(Params, ABC):
         return None
 
     @abstractmethod
-    def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array:
-        """Return one float per row, null or NaN where there is no score."""
+    def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array | pa.Table:
+        """Return one float per row, null or NaN where there is no score.
+
+        With `details`: a table of the column `score` and of those.
+        """
 
     @final
     def __call__(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Table:
-        """Return the columns `score` (float32) and `status` of `rows`, with the promise checked.
+        """Return `score` (float32), `status` and the details of `rows`, with the promise checked.
 
         Raises:
-            ContractError: not floats, or not one for each row.
+            ContractError: not floats, not one for each row, or other details than promised.
         """
-        values = self.score(rows, fitted)
-        if isinstance(values, pa.ChunkedArray):
-            values = values.combine_chunks()
-        name = type(self).__name__
-        if not isinstance(values, pa.Array) or not pa.types.is_floating(values.type):
-            kind = values.type if isinstance(values, pa.Array) else type(values).__name__
-            raise ContractError(f"{name}.score must return an Arrow array of floats, not {kind}")
-        if len(values) != len(rows):
-            raise ContractError(f"{name}.score gave {len(values)} values for {len(rows)} rows")
+        columns = self._checked(self.score(rows, fitted), len(rows))
         status = row_status(rows)
-        values = values.cast(pa.float32())
+        values = columns.pop("score").cast(pa.float32())
         usable = pc.is_in(status, pa.array(NUMBERED))
         scored = pc.and_(usable, pc.fill_null(pc.is_finite(values), False))
         status = pc.if_else(pc.and_(usable, pc.invert(scored)), self.undefined, status)
-        score = pc.if_else(scored, values, pa.scalar(None, pa.float32()))
-        return pa.table({"score": score, "status": status})
+        table = {"score": _only(scored, values), "status": status}
+        return pa.table(table | {name: _only(scored, column) for name, column in columns.items()})
+
+    def _checked(self, found: pa.Array | pa.Table, n: int) -> dict[str, pa.Array]:
+        """What `score` gave by name, as whole arrays.
+
+        Raises:
+            ContractError: it is not what was promised.
+        """
+        name, details = type(self).__name__, self.details
+        if {"score", "status"} & set(details.names) or len(set(details.names)) < len(details):
+            raise ContractError(f"{name}.details must have names of their own: {details.names}")
+        if isinstance(found, pa.Table):
+            if sorted(found.column_names) != sorted(["score", *details.names]):
+                promised = ["score", *details.names]
+                raise ContractError(
+                    f"{name}.score gave columns {found.column_names}, promised {promised}"
+                )
+            columns = {column: found[column] for column in ("score", *details.names)}
+        elif details.names:
+            raise ContractError(
+                f"{name}.score must return a table of score and {details.names}, "
+                f"not {type(found).__name__}"
+            )
+        else:
+            columns = {"score": found}
+        columns = {c: v.combine_chunks() if _chunked(v) else v for c, v in columns.items()}
+        values = columns["score"]
+        if not isinstance(values, pa.Array) or not pa.types.is_floating(values.type):
+            kind = values.type if isinstance(values, pa.Array) else type(values).__name__
+            raise ContractError(f"{name}.score must return an Arrow array of floats, not {kind}")
+        if len(values) != n:
+            raise ContractError(f"{name}.score gave {len(values)} values for {n} rows")
+        for field in details:
+            if (made := columns[field.name].type) != field.type:
+                raise ContractError(f"{name}.score gave {field.name} as {made}, not {field.type}")
+        return columns
+
+
+def _chunked(values: object) -> bool:
+    return isinstance(values, pa.ChunkedArray)
+
+
+def _only(scored: pa.Array, values: pa.Array) -> pa.Array:
+    """The values of the rows that have a score, null elsewhere and for NaN."""
+    if pa.types.is_floating(values.type):
+        scored = pc.and_(scored, pc.invert(pc.fill_null(pc.is_nan(values), True)))
+    return pc.if_else(scored, values, pa.scalar(None, values.type))
 
 
 def row_status(rows: pa.Table) -> pa.Array:

@@ -26,11 +26,11 @@ def check_scorer(scorer: Scorer, rows: pa.Table) -> None:
     rows = rows.select(scorer.reads.names)
     fitted = scorer.fit([rows]) if scorer.fits_pool else None
     whole = scorer(rows, fitted)
-    if not whole.equals(scorer(rows, fitted)):
-        raise ContractError(f"{name} gives other scores when called again")
+    if not whole.equals(scorer(rows, fitted)):  # details, too
+        raise ContractError(f"{name} gives other numbers when called again")
     single = pa.concat_tables([scorer(rows.slice(i, 1), fitted) for i in range(len(rows))])
     if not _same(single, whole):
-        raise ContractError(f"{name} gives a row other scores in another batch")
+        raise ContractError(f"{name} gives a row other numbers in another batch")
     backwards = rows.take(list(range(len(rows)))[::-1])
     if not _same(scorer(backwards, fitted), whole.take(list(range(len(rows)))[::-1])):
         raise ContractError(f"{name} depends on the order of the rows")

@@ -27,6 +27,11 @@ PER_TOKEN = {
 PER_ROW = {
     "given.turns": pa.list_(pa.int32()),  # scored tokens of each answer
     "alone.turns": pa.list_(pa.int32()),
+    # neighbours: copies of a row whose token embeddings carry noise. How many is the length of the
+    # means; `delta` goes copy after copy, each over the same tokens of all answers.
+    "delta": pa.list_(pa.float32()),  # loss alone - loss given, nats; the published pmi is minus it
+    "given_mean": pa.list_(pa.float64()),  # per copy: mean loss of the answer, nats per token
+    "alone_mean": pa.list_(pa.float64()),
     "answer_tokens": pa.int32(),  # before any cut at the window
     "instruction_tokens": pa.int32(),
     "answer_chars": pa.int32(),

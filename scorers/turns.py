@@ -25,6 +25,20 @@ def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return quotient
 
 
+def range_sums(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return the sums of ranges that lie one after the other, (ranges,) float64; 0 of an empty one.
+
+    Args:
+        values: (sum of lengths,) float64.
+        lengths: (ranges,) how many values each range has.
+    """
+    sums = np.zeros(len(lengths))
+    some = lengths > 0  # to an empty range reduceat would give the next value
+    if some.any():
+        sums[some] = np.add.reduceat(values, (np.cumsum(lengths) - lengths)[some])
+    return sums
+
+
 @dataclass(frozen=True)
 class Turns:
     """A per-token column cut into turns.
@@ -64,7 +78,7 @@ def read_turns(rows: pa.Table, column: str, turns_column: str) -> Turns:
     values = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
     lengths = counts.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
     ends = np.cumsum(lengths)
-    row = np.repeat(np.arange(len(rows)), _lengths(counts))
+    row = np.repeat(np.arange(len(rows)), list_lengths(counts))
     return Turns(values, ends - lengths, ends, row)
 
 
@@ -72,10 +86,11 @@ def last_of(rows: pa.Table, column: str) -> np.ndarray:
     """Return the last value of each row's list, (rows,) float64; NaN where it is empty or null."""
     lists = rows[column].combine_chunks()
     values = np.append(lists.flatten().to_numpy(zero_copy_only=False).astype(np.float64), np.nan)
-    lengths = _lengths(lists)
+    lengths = list_lengths(lists)
     return values[np.where(lengths > 0, np.cumsum(lengths) - 1, -1)]
 
 
-def _lengths(lists: pa.ListArray) -> np.ndarray:
+def list_lengths(lists: pa.ListArray) -> np.ndarray:
+    """Return the length of each list, (rows,) int64; 0 for null."""
     lengths = lists.value_lengths().fill_null(0)
     return np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.int64)

@@ -12,7 +12,7 @@ from .base import Stage
 
 @final
 class Score(Stage):
-    """Adds `score` and `status` of a scorer."""
+    """Adds `score`, `status` and the details of a scorer."""
 
     scorer: SerializeAsAny[Scorer]
 
@@ -25,8 +25,9 @@ class Score(Stage):
 
     @property
     def adds(self) -> pa.Schema:
-        """One number, or the reason why there is none."""
-        return pa.schema([("score", pa.float32()), ("status", pa.string())])
+        """One number, or the reason why there is none; and what else the scorer finds."""
+        fields = [pa.field("score", pa.float32()), pa.field("status", pa.string())]
+        return pa.schema([*fields, *self.scorer.details])
 
     def identity(self) -> dict[str, Any]:
         """Return the scorer's own identity."""
@@ -39,5 +40,5 @@ class Score(Stage):
         return fitted_stage
 
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
-        """Return score and status."""
+        """Return the wanted of score, status and details."""
         return self.scorer(rows, self._fitted).select(list(wanted))

@@ -33,8 +33,17 @@ def test_the_folder_is_the_registry():
         "length",
         "perplexity",
         "random",
+        "sifd",
+        "tshirt",
     ]
-    assert lookup.names("selector") == ["band", "quota", "random", "threshold", "top_k"]
+    assert lookup.names("selector") == [
+        "band",
+        "hierarchical",
+        "quota",
+        "random",
+        "threshold",
+        "top_k",
+    ]
     assert lookup.names("signals") == ["embedding_column", "forward", "length"]
 
 

@@ -76,3 +76,63 @@ def test_a_row_that_took_no_part_in_a_pass_has_the_status_that_says_why():
         }
     )
     assert row_status(table).to_pylist() == ["no_room", "truncated", "ok"]
+
+
+@final
+class Detailed(Given):
+    promised: object = pa.schema([("spread", pa.float32()), ("n", pa.int32())])
+
+    @property
+    def details(self):
+        return self.promised
+
+
+def details(values=(1.0, 2.0), spread=(0.5, 0.25), n=(3, 4), **others):
+    table = {"n": pa.array(n, pa.int32()), "spread": pa.array(spread, pa.float32())}
+    return pa.table({**table, "score": pa.array(values), **others})
+
+
+def test_details_stand_beside_the_score():
+    found = Detailed(values=details())(rows("ok", "truncated"))
+    assert found.column_names == ["score", "status", "spread", "n"]
+    assert found["spread"].to_pylist() == [0.5, 0.25]
+    chunks = pa.concat_tables([details().slice(0, 1), details().slice(1)])
+    assert Detailed(values=chunks)(rows("ok", "truncated")).equals(found)
+
+
+def test_without_a_score_there_are_no_details():
+    values = details(values=(None, 2.0, 3.0), spread=(0.5, 0.25, float("nan")), n=(1, 2, 3))
+    found = Detailed(values=values)(rows("ok", "bad", "ok"))
+    assert found["status"].to_pylist() == ["undefined", "bad", "ok"]
+    assert found["spread"].to_pylist() == [None, None, None]
+    assert found["n"].to_pylist() == [None, None, 3]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (pa.array([1.0, 2.0]), "table of score and"),
+        (details().drop_columns("n"), r"promised \['score', 'spread', 'n'\]"),
+        (details(more=[1, 2]), "'more'"),
+        (details(values=(1.0,), spread=(1.0,), n=(1,)), "1 values for 2 rows"),
+        (details(values=(1, 2)), "int64"),
+        (details().set_column(0, "n", pa.array([3, 4])), "gave n as int64, not int32"),
+    ],
+)
+def test_details_are_checked(values, message):
+    with pytest.raises(ContractError, match=message):
+        Detailed(values=values)(rows("ok", "ok"))
+
+
+def test_a_table_needs_promised_details():
+    with pytest.raises(ContractError, match=r"promised \['score'\]"):
+        Given(values=details())(rows("ok", "ok"))
+    only = pa.table({"score": [1.0, 2.0]})
+    assert Given(values=only)(rows("ok", "ok"))["score"].to_pylist() == [1, 2]
+
+
+@pytest.mark.parametrize("names", [("score",), ("a", "status"), ("a", "a")])
+def test_details_have_names_of_their_own(names):
+    promised = pa.schema([(name, pa.float32()) for name in names])
+    with pytest.raises(ContractError, match="names of their own"):
+        Detailed(promised=promised, values=details())(rows("ok", "ok"))

@@ -38,15 +38,43 @@ class Counting(Base):
         return pa.array([float(len(self.calls))] * len(rows))
 
 
+@final
+class BatchyDetail(Base):
+    """Its score is good, its detail counts the rows of the batch."""
+
+    @property
+    def details(self):
+        return pa.schema([("n", pa.int64())])
+
+    def score(self, rows, fitted=None):
+        return pa.table({"score": rows["x"], "n": [len(rows)] * len(rows)})
+
+
+@final
+class GoodDetail(Base):
+    @property
+    def details(self):
+        return pa.schema([("half", pa.float64())])
+
+    def score(self, rows, fitted=None):
+        return pa.table({"score": rows["x"], "half": pc.divide(rows["x"], 2)})
+
+
 ROWS = pa.table({"x": [1.0, 2.0, 4.0]})
 
 
 def test_good():
     check_scorer(Good(), ROWS)
+    check_scorer(GoodDetail(), ROWS)
 
 
 @pytest.mark.parametrize(
-    ("scorer", "message"), [(Batchy(), "another batch"), (Counting(), "called again")]
+    ("scorer", "message"),
+    [
+        (Batchy(), "another batch"),
+        (BatchyDetail(), "another batch"),
+        (Counting(), "called again"),
+    ],
 )
 def test_bad(scorer, message):
     with pytest.raises(ContractError, match=message):

@@ -1,6 +1,6 @@
 import numpy as np
 import pyarrow as pa
-from tamis.scorers.turns import divide, last_of, mean, read_turns
+from tamis.scorers.turns import divide, last_of, list_lengths, mean, range_sums, read_turns
 
 
 def test_mean_is_nan_where_nothing_was_scored():
@@ -45,3 +45,14 @@ def test_a_slice_reads_as_the_rows_it_shows():
 
 def test_last_of():
     np.testing.assert_array_equal(last_of(table(), "x"), [3, np.nan, np.nan, 5])
+
+
+def test_sums_of_ranges():
+    values = np.array([1.0, 2.0, 4.0, 8.0])
+    assert range_sums(values, np.array([0, 2, 0, 1, 1, 0])).tolist() == [0, 3, 0, 4, 8, 0]
+    assert range_sums(np.empty(0), np.array([0, 0])).tolist() == [0, 0]
+    assert range_sums(np.empty(0), np.empty(0, dtype=np.int64)).tolist() == []
+
+
+def test_lengths_of_lists():
+    assert list_lengths(pa.array([[1], None, [], [1, 2]])).tolist() == [1, 0, 0, 2]

@@ -1,10 +1,28 @@
 import pickle
+from typing import final
 
 import pyarrow as pa
+import pyarrow.compute as pc
+from tamis.scorers.base import Scorer
 from tamis.scorers.column import Column
 from tamis.scorers.random import Random
 from tamis.stages.checks import check_stage
 from tamis.stages.score import Score
+
+
+@final
+class WithHalf(Scorer):
+    @property
+    def reads(self):
+        return pa.schema([("x", pa.float64())])
+
+    @property
+    def details(self):
+        return pa.schema([("half", pa.float32())])
+
+    def score(self, rows, fitted=None):
+        half = pc.divide(rows["x"], 2).cast(pa.float32())
+        return pa.table({"score": rows["x"], "half": half})
 
 
 def test_runs_the_scorer():
@@ -27,3 +45,11 @@ def test_identity_is_the_scorers():
 
 def test_contract():
     check_stage(Score(scorer=Column(column="x")), pa.table({"x": [1.0, 2.0, 3.0]}))
+
+
+def test_details_are_columns_like_the_score():
+    stage = Score(scorer=WithHalf())
+    rows = pa.table({"x": [1.0, None, 3.0]})
+    assert stage.adds.names == ["score", "status", "half"]
+    assert stage(rows, ["half"])["half"].to_pylist() == [0.5, None, 1.5]
+    check_stage(stage, rows)
