@@ -56,16 +56,22 @@ class Hierarchical(Selector):
     """Standard deviation (population) of the score over the copies of a row."""
     difficulty: str = "tshirt.ifd"
     copies: str = "tshirt.copies"
-    """How many copies a row has; read by `unsettled` alone."""
+    """How many copies a row has, for `unsettled`."""
     gamma: float = Field(default=2.0, ge=1, allow_inf_nan=False)
     """The first stage keeps so many budgets."""
     limit: float = 1.0
     """Rows of this difficulty or more are dropped."""
+    confidence: float = Field(default=0.99, gt=0, lt=1)
+    """Of the intervals by which `unsettled` decides."""
+    most: int | None = Field(default=None, ge=1)
+    """How many copies a row can have, for narrower intervals: they are then for what it would have
+    with so many, and a row that has them is settled."""
 
     @property
     def reads(self) -> pa.Schema:
-        """Score, deviation and difficulty."""
-        return score_schema(self.by, self.deviation, self.difficulty)
+        """Score, deviation, difficulty and number of copies."""
+        numbers = score_schema(self.by, self.deviation, self.difficulty)
+        return numbers.append(pa.field(self.copies, pa.int32()))
 
     def select(self, pool: pa.Table, budget: Budget) -> Choice:
         """Order: kept, cut in the second stage, cut in the first, dropped.
@@ -88,9 +94,7 @@ class Hierarchical(Selector):
         order = np.concatenate([passed, stages.first, stages.dropped])
         return Choice(order, len(stages.kept), reason, margin)
 
-    def unsettled(
-        self, pool: pa.Table, budget: Budget, confidence: float = 0.99, most: int | None = None
-    ) -> np.ndarray:
+    def unsettled(self, pool: pa.Table, budget: Budget) -> np.ndarray:
         """Return which rows' place in or out of the selection more copies could change.
 
         Score, deviation and difficulty are taken as estimates from the `copies` of each row so far.
@@ -109,20 +113,13 @@ class Hierarchical(Selector):
         more. The larger the deviations beside the spread of the scores, the less is saved.
 
         Args:
-            pool: `row_id`, `sample_id`, the columns of `reads`, `copies` and the budget's cost.
+            pool: `row_id`, `sample_id`, the columns of `reads` and the budget's cost.
             budget: what may be kept in the end.
-            confidence: of each interval, between 0 and 1.
-            most: how many copies a row can have. Rows that have them are settled, and the bounds
-                of the others are for what they would have with them; None: any number.
 
         Returns:
             (rows,) bool. A row without a number is settled, one with a single copy is not.
-
-        Raises:
-            ValueError: a confidence that is none.
         """
-        if not 0 < confidence < 1:
-            raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")
+        confidence, most = self.confidence, self.most
         numbers = self._numbers(pool)
         score, spread = numbers[self.by], numbers[self.deviation]
         n = np.asarray(pc.fill_null(pool[self.copies], 0).to_numpy(), dtype=np.float64)

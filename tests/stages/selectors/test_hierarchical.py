@@ -3,6 +3,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from tamis.stages.checks import check_selector
 from tamis.stages.selectors.base import Budget
 from tamis.stages.selectors.hierarchical import Hierarchical
@@ -122,7 +123,8 @@ def test_equals_the_published_order(rows, n, gamma):
 
 
 def test_fields():
-    assert Hierarchical().reads.names == ["tshirt.score", "tshirt.deviation", "tshirt.ifd"]
+    names = ["score", "deviation", "ifd", "copies"]
+    assert Hierarchical().reads.names == [f"tshirt.{name}" for name in names]
     for gamma in (0.9, float("inf"), float("nan")):
         with pytest.raises(ValueError, match="gamma"):
             Hierarchical(gamma=gamma)
@@ -133,7 +135,8 @@ def test_contract():
 
 
 def unsettled(table, budget=2, most=None, confidence=0.95):
-    return Hierarchical().unsettled(table, Budget(budget), confidence, most).tolist()
+    selector = Hierarchical(confidence=confidence, most=most)
+    return selector.unsettled(table, Budget(budget)).tolist()
 
 
 def test_what_is_settled():
@@ -164,7 +167,7 @@ def test_one_copy_settles_nothing_and_all_copies_everything():
     assert unsettled(table, most=1) == [False] * 6
     assert unsettled(pool(MEAN, DEVIATION, IFD, 30), most=30) == [False] * 6
     assert unsettled(pool([], [], [], 1)) == []
-    with pytest.raises(ValueError, match="between 0 and 1"):
+    with pytest.raises(ValidationError, match="less than 1"):
         unsettled(table, confidence=1.0)
 
 
@@ -189,12 +192,12 @@ def test_adaptive_copies_find_the_exhaustive_choice(seed, rounds):
         means + noise,
         means + generator.normal(0.08, 0.05, n_rows)[:, None] + 0.6 * noise,
     )
-    selector = Hierarchical()
+    selector = Hierarchical(most=30)
     exhaustive = kept(selector(estimates(copies, ifds, np.full(n_rows, 30)), budget))
     n = np.full(n_rows, rounds[0])
     for more in rounds[1:]:
         table = estimates(copies, ifds, n)
-        n = np.where(selector.unsettled(table, budget, most=30), more, n)
+        n = np.where(selector.unsettled(table, budget), more, n)
     found = kept(selector(estimates(copies, ifds, n), budget))
     assert len(set(found) & set(exhaustive)) >= 95
     assert n.sum() * 3 <= 30 * n_rows
