@@ -117,10 +117,18 @@ def _say_spent(name: str, spent: Mapping[str, float], reporter: Reporter) -> Non
 
 
 def fitted(step: Step, parts: Sequence[Part], store: Store) -> Stage:
-    """Return the stage of a step, with what its scorer must know of the whole pool."""
+    """Return the stage of a step, with what its scorer must know of the whole pool.
+
+    That is kept in the store, and found once: the key of such a step holds the whole pool.
+    """
     if not isinstance(step.stage, Score) or not step.stage.scorer.fits_pool:
         return step.stage
-    return step.stage.fitted_with(step.stage.scorer.fit(_Tables(store, parts, step.reads)))
+    known = store.read_fitted(step.folder)
+    if known is None:
+        known = step.stage.scorer.fit(_Tables(store, parts, step.reads))
+        if known is not None:
+            store.write_fitted(step.folder, known)
+    return step.stage.fitted_with(known)
 
 
 @dataclass(frozen=True)

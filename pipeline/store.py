@@ -8,6 +8,8 @@
       <use>-<key>/<column>/<part hash>.parquet    one column of one part; under <part rows> where
                                                   it comes from more than the conversations
       <use>-<key>/step.json                       the text that was hashed into the key
+      <use>-<key>/fitted.parquet                  what a scorer must know of the whole pool
+      <use>-<key>/round-<number>/<part hash>/     see `round_files`
 
 A file gets its name only when it is whole (written aside, synced, renamed), and nothing is ever
 rewritten. Pages carry checksums; a file says inside what it is. One that fails is named, set aside
@@ -33,6 +35,8 @@ from ..errors import ArtifactError
 from ..stages.columns import as_kind
 
 log = logging.getLogger(__name__)
+
+FITTED = "fitted.parquet"
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,19 @@ class Store:
         with ThreadPoolExecutor(8) as readers:
             yield from readers.map(lambda part: self.read(part, columns), parts)
 
+    def write_fitted(self, folder: str, table: pa.Table) -> None:
+        """Keep what a step must know of the whole pool."""
+        self._write(self.root / folder / FITTED, table, folder, "pool")
+
+    def read_fitted(self, folder: str) -> pa.Table | None:
+        """Return what a step must know of the whole pool; None if it is not known yet.
+
+        Raises:
+            ArtifactError: the file is damaged.
+        """
+        path = self.root / folder / FITTED
+        return self._open(path, folder, "pool", None) if path.exists() else None
+
     def describe(self, folder: str, text: str) -> None:
         """Keep the hashed text of a step beside its columns."""
         path = self.root / folder / "step.json"
@@ -182,6 +199,12 @@ class Store:
     def _read(
         self, path: Path, what: str, part: Part, *, whole: bool, columns: list[str] | None = None
     ) -> pa.Table:
+        table = self._open(path, what, part.name(whole), columns)
+        if len(table) != part.n_rows:
+            raise ArtifactError(str(path), f"has {len(table)} rows, the part has {part.n_rows}")
+        return table
+
+    def _open(self, path: Path, what: str, part: str, columns: list[str] | None) -> pa.Table:
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 table = file.read(columns)
@@ -191,10 +214,8 @@ class Store:
             raise ArtifactError(str(path), str(error).splitlines()[0]) from error
         facts = table.schema.metadata or {}
         named = facts.get(b"tamis.what"), facts.get(b"tamis.part")
-        if named != (what.encode(), part.name(whole).encode()):
-            raise ArtifactError(str(path), f"is not {what} of part {part.name(whole)}")
-        if len(table) != part.n_rows:
-            raise ArtifactError(str(path), f"has {len(table)} rows, the part has {part.n_rows}")
+        if named != (what.encode(), part.encode()):
+            raise ArtifactError(str(path), f"is not {what} of part {part}")
         return table.replace_schema_metadata(None)
 
 

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 from tamis.errors import WorkerError
 from tamis.pipeline.compute import compute
@@ -76,7 +78,7 @@ def test_appended_rows_cost_only_what_is_new(tmp_path):
     assert [report.computed for report in run()] == [3, 3, 3]  # the last part grew, two are new
 
 
-def test_what_must_see_the_whole_pool_is_fitted_on_it(tmp_path):
+def test_what_must_see_the_whole_pool_is_fitted_on_it_once(tmp_path, monkeypatch):
     scorers = {
         "mid": {"use": "length", "unit": "chars"},
         "middle": {"use": "column", "column": "data.rating", "prefer": "middle"},
@@ -89,3 +91,14 @@ def test_what_must_see_the_whole_pool_is_fitted_on_it(tmp_path):
     store = Store(config_path(config))
     (folder,) = store.root.glob("column-*")
     assert len(list((folder / "score").glob("*.parquet"))) == 4
+    assert store.read_fitted(folder.name)["quantile"].to_pylist() == sorted(
+        i % 7 for i in range(60) if i != 5
+    )
+    shutil.rmtree(folder / "score")
+
+    def unused(self, pool):
+        raise AssertionError("it is known already")
+
+    monkeypatch.setattr(type(config.scorers["middle"]), "fit", unused)
+    _, run = work(config)
+    assert run()[-1].computed == 4
