@@ -9,9 +9,8 @@ With ``a = |r| / 2`` and ``w = exp(-|r|)`` a term of the sum is max(p, q) times
     (1 + w) log(2 / (1 + w)) / 2 - w a                   else
 
 which is the form of `divergence` without its tanh; the first part of the second line is a
-polynomial in w, because a logarithm would cost twice as many instructions. Unlike `divergence`,
-single words are not made again in fp64: where few words hold the probability, an error of their
-logits shows in the result as twice that error over |r|.
+polynomial in w, because a logarithm would cost twice as many instructions. Words that hold much
+probability are left to products in fp64: `divergence_heavy` says how they are found.
 """
 
 from dataclasses import replace
@@ -22,7 +21,8 @@ import triton.language as tl
 from torch import Tensor
 
 from .backend import CompileCase, choose, interpreting
-from .divergence import CLOSE, MOST, checked
+from .divergence import CLOSE, Side, bounded, checked
+from .divergence_heavy import RISE, TILES, Marks, heavy_sums
 from .tiles import INTERPRETED, Tile, choose_splits
 from .token_stats import MASKED, LMHead
 from .token_stats_kernels import multiply, shape
@@ -32,6 +32,7 @@ LOWEST = tl.constexpr(MASKED)
 TO_LOG2 = tl.constexpr(LOG2_E)
 NEAR = tl.constexpr(CLOSE / 2)
 FAR = tl.constexpr(100.0)  # of |r| / 2: beyond, w is 0 anyway and powers would overflow
+STEEP, BITS = tl.constexpr(RISE), tl.constexpr(TILES)
 ALL = tl.constexpr(tl.PropagateNan.ALL)  # else a row of NaN would look fine
 
 # (1 + w) log(2 / (1 + w)) / 2 for w in [0, exp(-0.35)], lowest power first: least squares with
@@ -84,14 +85,18 @@ def jensen_shannon_triton(
         return lses[0]
     capability, multiprocessors = capability_of(hidden_p)
     if tile is None:
-        itemsize = 4 if _upcast(sides) else hidden_p.itemsize
+        operands = [tensor for hidden, head in sides for tensor in (hidden, head.weight)]
+        itemsize = 4 if _upcast(*operands) else hidden_p.itemsize
         tile = INTERPRETED if interpreting() else choose_tile(itemsize, capability)
     words = max(len(head.weight) for _, head in sides)
     count, span = splits or choose_splits(len(hidden_p), words, tile, multiprocessors)
     parts = torch.empty(count, len(hidden_p), device=hidden_p.device)
+    masks = torch.empty(2, count, len(hidden_p), dtype=torch.int64, device=hidden_p.device)
+    p, q = (Side(*side, lse) for side, lse in zip(sides, lses, strict=True))
     with torch.cuda.device_of(hidden_p):  # type: ignore[no-untyped-call]
-        _launch(sides, lses, parts, span, tile)
-    return parts.sum(0).clamp_(max=MOST)
+        _launch((p, q), parts, masks, span, tile)
+    heavy = heavy_sums(p, q, Marks(masks[0], masks[1], span, tile.columns))
+    return bounded(parts.sum(0, dtype=torch.float64) + heavy, p, q)
 
 
 def choose_tile(itemsize: int, capability: int) -> Tile:
@@ -104,24 +109,24 @@ def choose_tile(itemsize: int, capability: int) -> Tile:
     return Tile(128, 128, 32, 8, 3)
 
 
-def _upcast(sides: list[tuple[Tensor, LMHead]]) -> bool:
+def _upcast(*tensors: Tensor) -> bool:
     """Whether operands become fp32; bf16 products are wrong in the interpreter."""
-    dtypes = {tensor.dtype for hidden, head in sides for tensor in (hidden, head.weight)}
+    dtypes = {tensor.dtype for tensor in tensors}
     return len(dtypes) > 1 or (interpreting() and torch.bfloat16 in dtypes)
 
 
-def _launch(
-    sides: list[tuple[Tensor, LMHead]], lses: list[Tensor], parts: Tensor, span: int, tile: Tile
-) -> None:
-    """Fill `parts` (splits, tokens)."""
-    arguments: dict[str, object] = {"shift": lses[1] - lses[0], "out": parts, "span": span}
-    for name, (hidden, head), lse in zip("pq", sides, lses, strict=True):
+def _launch(sides: tuple[Side, Side], parts: Tensor, masks: Tensor, span: int, tile: Tile) -> None:
+    """Fill `parts` (splits, tokens) and `masks` (2, splits, tokens)."""
+    shift = sides[1].lse - sides[0].lse
+    arguments: dict[str, object] = {"shift": shift, "out": parts, "marks": masks, "span": span}
+    for name, side in zip("pq", sides, strict=True):
+        hidden, head = side.hidden, side.head
         pre, post = factors(head)
         arguments |= {
             f"h_{name}": hidden,
             f"w_{name}": head.weight,
             f"bias_{name}": None if head.bias is None else head.bias.contiguous(),
-            f"lse_{name}": lse,
+            f"lse_{name}": side.lse,
             f"vocab_{name}": len(head.weight),
             f"dim_{name}": hidden.shape[1],
             f"pre_{name}": pre,
@@ -130,8 +135,9 @@ def _launch(
         }
     grid = (triton.cdiv(parts.shape[1], tile.rows) * len(parts),)
     options = {"num_warps": tile.warps, "num_stages": tile.stages}
-    even = all(hidden.shape[1] % tile.step == 0 for hidden, _ in sides)
-    flags = _flags(tile, even, _upcast(sides))
+    even = all(side.hidden.shape[1] % tile.step == 0 for side in sides)
+    upcast = _upcast(*(tensor for side in sides for tensor in (side.hidden, side.head.weight)))
+    flags = _flags(tile, even, upcast)
     divergence_kernel[grid](n=parts.shape[1], **arguments, **flags, **options)
 
 
@@ -161,7 +167,7 @@ def compile_cases(capability: int) -> list[CompileCase]:
 
 def _case(tile: Tile, kind: str, on: bool) -> CompileCase:
     """The kernel with bias and softcap of both models, or with none of them."""
-    signature = {"shift": "*fp32", "out": "*fp32", "n": "i32", "span": "i32"}
+    signature = {"shift": "*fp32", "out": "*fp32", "marks": "*i64", "n": "i32", "span": "i32"}
     flags = _flags(tile, True, False)
     for name in "pq":
         signature |= {f"h_{name}": f"*{kind}", f"w_{name}": f"*{kind}", f"lse_{name}": "*fp32"}
@@ -215,8 +221,8 @@ def _logits(
 @triton.jit  # type: ignore[untyped-decorator]
 def _terms(
     z_p: tl.tensor, z_q: tl.tensor, lse_p: tl.tensor, lse_q: tl.tensor, between: tl.tensor
-) -> tl.tensor:
-    """Terms of the sum; `between` is lse_q - lse_p."""
+) -> tuple[tl.tensor, tl.tensor]:
+    """Terms of the sum, and max(p, q); `between` is lse_q - lse_p."""
     a = tl.minimum(tl.abs(z_q - z_p - between) * 0.5, FAR, propagate_nan=ALL)
     largest = tl.exp2(tl.maximum(z_p - lse_p, z_q - lse_q, propagate_nan=ALL) * TO_LOG2)
     root = tl.exp2(a * -TO_LOG2)
@@ -225,7 +231,7 @@ def _terms(
     near = root * square * (0.5 + square * square * (1 / 144))
     far = C4 + w * (C5 + w * (C6 + w * C7))
     far = C0 + w * (C1 + w * (C2 + w * (C3 + w * far))) - w * a
-    return largest * tl.where(a < NEAR, near, far)
+    return largest * tl.where(a < NEAR, near, far), largest
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -240,6 +246,7 @@ def divergence_kernel(
     lse_q: tl.tensor,
     shift: tl.tensor,
     out: tl.tensor,
+    marks: tl.tensor,
     n: tl.int32,
     vocab_p: tl.int32,
     vocab_q: tl.int32,
@@ -259,7 +266,10 @@ def divergence_kernel(
     COLUMNS: tl.constexpr,
     STEP: tl.constexpr,
 ) -> None:
-    """Sums of ROWS tokens over `span` words, into `out` (splits, n); `shift` is lse_q - lse_p."""
+    """Sums of ROWS tokens over `span` words, into `out` (splits, n), without the heavy shares.
+
+    `shift` is lse_q - lse_p; `marks` (2, splits, n) takes both masks of `divergence_heavy.Marks`.
+    """
     tiles = (n + ROWS - 1) // ROWS
     first = (tl.program_id(0) % tiles) * ROWS
     split = tl.program_id(0) // tiles
@@ -269,6 +279,11 @@ def divergence_kernel(
     level_q = tl.load(lse_q + known)[:, None]
     between = tl.load(shift + known)[:, None]
     total = tl.full((ROWS,), 0.0, tl.float32)
+    tile_bits, column_bits = tl.full((ROWS,), 0, tl.int64), tl.full((ROWS,), 0, tl.int64)
+    bit = tl.full((), 1, tl.int64)
+    j = tl.arange(0, COLUMNS)
+    pattern = (bit << (j % 32).to(tl.int64)) | (bit << (32 + j // 4 % 32).to(tl.int64))
+    shared = tl.minimum(vocab_p, vocab_q)
     end = tl.minimum(split * span + span, tl.maximum(vocab_p, vocab_q))
     for low in range(split * span, end, COLUMNS):
         z_p = _logits(
@@ -279,5 +294,16 @@ def divergence_kernel(
             h_q, w_q, bias_q, first, low, n, vocab_q, dim_q, pre_q, post_q,
             CAPPED_Q, EVEN, UPCAST, PRECISION, ROWS, COLUMNS, STEP,
         )  # fmt: skip
-        total += tl.sum(_terms(z_p, z_q, level_p, level_q, between), 1)
-    tl.store(out + split.to(tl.int64) * n + rows, total, mask=rows < n)
+        terms, largest = _terms(z_p, z_q, level_p, level_q, between)
+        rise = tl.where(low + j < shared, STEEP, 0.0)  # a word of one model alone is never heavy
+        share = tl.minimum(tl.maximum(largest * rise[None, :] - 1.0, 0.0), 1.0)
+        total += tl.sum(terms * (1.0 - share), 1)
+        found = tl.reduce_or(tl.where(share > 0, pattern[None, :], 0), 1)
+        column_bits |= found
+        tile = (low - split * span) // COLUMNS
+        tile_bits |= tl.where(found != 0, bit << (tile % BITS).to(tl.int64), 0)
+    place = split.to(tl.int64) * n + rows
+    tl.store(out + place, total, mask=rows < n)
+    tl.store(marks + place, tile_bits, mask=rows < n)
+    field = (tl.num_programs(0) // tiles).to(tl.int64) * n
+    tl.store(marks + field + place, column_bits, mask=rows < n)
