@@ -206,7 +206,7 @@ def _tile_sums(p: Side, q: Side, z_p: Tensor, z_q: Tensor) -> Tensor:
         heavy = ((largest > HEAVY) & (half < CLOSE / 2)).nonzero()
         for start in range(0, len(heavy), PICKS):
             rows, columns = heavy[start : start + PICKS].unbind(1)
-            found[rows, columns] = pair_terms(piece_p, piece_q, rows, columns)[0].float()
+            found[rows, columns] = pair_terms(piece_p, piece_q, rows, columns).float()
         sums[first:last] += found.sum(1)
     return sums
 
@@ -229,8 +229,8 @@ def terms(z_p: Tensor, z_q: Tensor, lse_p: Tensor, lse_q: Tensor) -> Tensor:
     return h.mul_(largest).div_(t.add_(1))  # (p + q) / 2 = max(p, q) / (1 + T)
 
 
-def pair_terms(p: Side, q: Side, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """Terms of single words at single positions, from products in fp64.
+def pair_terms(p: Side, q: Side, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return terms of single words at single positions, from products in fp64.
 
     Args:
         p: one model.
@@ -239,11 +239,10 @@ def pair_terms(p: Side, q: Side, rows: Tensor, columns: Tensor) -> tuple[Tensor,
         columns: (pairs,) int64, rows of both weights.
 
     Returns:
-        The terms, and max(p, q): (pairs,) fp64 each.
+        (pairs,) fp64, nats.
     """
-    largest, half = _pair_logits(p, rows, columns), _pair_logits(q, rows, columns)
-    found = terms(largest, half, p.lse[rows], q.lse[rows])
-    return found, largest
+    z_p, z_q = (_pair_logits(side, rows, columns) for side in (p, q))
+    return terms(z_p, z_q, p.lse[rows], q.lse[rows])
 
 
 def _pair_logits(side: Side, rows: Tensor, columns: Tensor) -> Tensor:

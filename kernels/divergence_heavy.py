@@ -1,111 +1,60 @@
 """The few words that hold the probability, left by a fused kernel to products in fp64.
 
-A kernel has no fp64 (on most GPUs it is slow), so it weighs each term with ``1 - share``, where
-the share rises from 0 to 1 while max(p, q) goes from HEAVY / 2 to HEAVY, and marks where a share is
-above 0. Here the terms of those words are made again and weighed with their share. Kernel and
-torch round differently and so never agree on which words are heavy; but as the share is continuous,
-a difference ``e`` of their logits makes them disagree by at most ``2 e`` of one term, and nothing
-is lost or counted twice.
-
-The marks take 16 bytes for each token and split, and are no list of words: two masks say which
-tiles of the split and which columns of tiles hold one. Words where both fit are candidates: rarely
-many more than there are heavy words, and those that are not heavy have a share of 0.
+A kernel has no fp64 (most GPUs are slow at it). It leaves the terms of words that are heavy and
+close out of its sums and sets a bit for each: what it left out is what is added here, and nothing
+depends on two roundings of one logit agreeing on which words these are.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .divergence import HEAVY, Side, pair_terms
+from .divergence import Side, pair_terms
 
-RISE = 2 / HEAVY  # share = max(p, q) * RISE - 1, within [0, 1]
-TILES = 64  # bits for the tiles of a split; the tile after the last bit takes the first again
-
-TOKENS = 2048  # looked at together: they have at most 2.7 million heavy words
-LISTED = 1 << 14  # marked tiles whose columns are listed at once
+BITS = 32  # words in one number of the mask
+LISTED = 1 << 16  # numbers of the mask unpacked at once
 PICK_BYTES = 1 << 22  # of fp64 copies of one operand: small ones stay in cache
 PICK_BYTES_GPU = 1 << 26  # fewer, larger launches
 
 
-@dataclass(frozen=True)
-class Marks:
-    """Where heavy words may be.
+def heavy_sums(p: Side, q: Side, marks: Tensor) -> Tensor:
+    """Return the sums of the terms of marked words, each made from products in fp64.
 
-    Attributes:
-        tiles: (splits, tokens) int64, bit ``t % TILES`` for tile t of the split.
-        columns: (splits, tokens) int64, the union of the `patterns` of columns.
-        span: words in a split.
-        width: words in a tile, at most 128.
-    """
-
-    tiles: Tensor
-    columns: Tensor
-    span: int
-    width: int
-
-
-def patterns(width: int, device: torch.device) -> Tensor:
-    """(width,) int64: the two bits of each column of a tile, which no other column has both of."""
-    j = torch.arange(width, device=device)
-    one = torch.ones_like(j)
-    return (one << (j % 32)) | (one << (32 + j // 4 % 32))
-
-
-def heavy_sums(p: Side, q: Side, marks: Marks) -> Tensor:
-    """Return the sum of the shares of heavy words.
-
-    The order of the sums is fixed: the same bits from run to run.
+    The order of the sums is fixed: the same bits from run to run. A token has at most 475 words
+    that are heavy and close, so the lists of them are small beside the mask.
 
     Args:
-        p: one model, whole: hidden (tokens, dim), weight (vocab, dim).
+        p: one model: hidden (tokens, dim), weight (vocab, dim).
         q: the other.
-        marks: of all their tokens.
+        marks: (tokens, numbers) int32, word ``32 i + j`` at bit j of number i; words that both
+            models have.
 
     Returns:
         (tokens,) fp64, nats.
     """
-    n, device = len(p.hidden), p.hidden.device
-    total = torch.zeros(n, dtype=torch.float64, device=device)
-    dim = max(p.hidden.shape[1], q.hidden.shape[1])
-    size = PICK_BYTES if device.type == "cpu" else PICK_BYTES_GPU
-    picks = max(1, size // (8 * max(dim, 1)))
-    shared = min(len(p.head.weight), len(q.head.weight))
-    for first in range(0, n, TOKENS):
-        owners, values = [], []
-        for rows, words in _candidates(marks, first, shared):
-            for start in range(0, len(rows), picks):
-                some = rows[start : start + picks]
-                found, largest = pair_terms(p, q, some, words[start : start + picks])
-                share = (largest * RISE - 1).clamp_(0, 1)
-                real = share > 0
-                owners.append(some[real] - first)
-                values.append((found * share)[real])
-        if values:
-            part = total[first : first + TOKENS]
-            part += _sums(torch.cat(owners), torch.cat(values), len(part))
-    return total
+    cpu = marks.device.type == "cpu"
+    dim = max(p.hidden.shape[1], q.hidden.shape[1], 1)
+    picks = max(1, (PICK_BYTES if cpu else PICK_BYTES_GPU) // (8 * dim))
+    owners, values = [], []
+    for rows, words in _marked(marks):
+        owners.append(rows)
+        for start in range(0, len(rows), picks):
+            some = slice(start, start + picks)
+            values.append(pair_terms(p, q, rows[some], words[some]))
+    if not values:
+        return torch.zeros(len(marks), dtype=torch.float64, device=marks.device)
+    return _sums(torch.cat(owners), torch.cat(values), len(marks))
 
 
-def _candidates(marks: Marks, first: int, shared: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Rows and words of candidates among TOKENS tokens, by rising rows; (pairs,) int64 each."""
-    device, width = marks.tiles.device, marks.width
-    tiles = marks.tiles[:, first : first + TOKENS].T
-    bits = torch.arange(TILES, device=device)
-    rows, splits, marked = ((tiles[..., None] >> bits) & 1).nonzero().unbind(1)
-    rows += first
-    pattern = patterns(width, device)
-    laps = torch.arange(0, marks.span, TILES * width, device=device)
-    for low in range(0, len(rows), LISTED):
-        some = slice(low, low + LISTED)
-        columns = marks.columns[splits[some], rows[some]]
-        entries, column = ((columns[:, None] & pattern) == pattern).nonzero().unbind(1)
-        entries += low
-        local = (marked[entries] * width + column)[:, None] + laps
-        words = splits[entries][:, None] * marks.span + local
-        inside = (local < marks.span) & (words < shared)
-        yield rows[entries][:, None].expand_as(words)[inside], words[inside]
+def _marked(marks: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows and words whose bits are set, by rising rows; (pairs,) int64 each."""
+    bits = torch.arange(BITS, dtype=torch.int32, device=marks.device)
+    numbers = marks.nonzero()
+    for low in range(0, len(numbers), LISTED):
+        rows, places = numbers[low : low + LISTED].unbind(1)
+        entries, columns = ((marks[rows, places][:, None] >> bits) & 1).nonzero().unbind(1)
+        yield rows[entries], places[entries] * BITS + columns
 
 
 def _sums(owners: Tensor, values: Tensor, n: int) -> Tensor:

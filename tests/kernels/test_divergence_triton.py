@@ -12,7 +12,7 @@ from tamis.kernels.token_stats import LMHead
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is not installed", allow_module_level=True)
 
-from tamis.kernels import divergence_triton as module
+from tamis.kernels import divergence_kernels as module
 from tamis.kernels.divergence_triton import jensen_shannon_triton
 
 DEVICE = "cpu" if interpreting() else "cuda"
