@@ -56,11 +56,10 @@ def test_peaked_rows_of_close_models(backend, far, dtype):
     compare(backend, hidden, p, hidden, q)
 
 
-@every
-def test_the_words_in_fp64_are_needed(backend, monkeypatch):
-    """Without bits nothing is added: the heavy words hold nearly all of the sum."""
-    if backend == "torch":
-        return
+@pytest.mark.skipif(not CAN, reason="no Triton")
+def test_the_kernel_leaves_heavy_words_out(monkeypatch):
+    """Without what is added for its marks, most of the sum is missing."""
+    backend = "triton"
     hidden, p, q = peaked(0.01)
     full = run(backend, hidden, p, hidden, q)
     monkeypatch.setattr(divergence_heavy, "_marked", lambda marks: iter(()))
@@ -116,11 +115,6 @@ def test_marks_are_unpacked_bit_by_bit():
             logs = [value - side.lse[row] for value, side in zip(z, sides, strict=True)]
             middle = torch.logaddexp(*logs) - LN2
             expected[row] += sum(log.exp() * (log - middle) for log in logs) / 2
-            r = (logs[1] - logs[0]).item()
-            mean = (logs[0].exp() + logs[1].exp()).item() / 2
-            half = math.tanh(abs(r) / 2)
-            # The definition's linear part, which sums to 0 over all words, is not in a term.
-            expected[row] += 0 * mean * half
     found = divergence_heavy.heavy_sums(*sides, marks)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-12)
 
@@ -140,7 +134,7 @@ def test_shapes_at_the_edges(backend):
 
 @every
 def test_far_levels(backend):
-    """All logits near -300 round by 3e-5; one at 1e4 holds all of the probability."""
+    """All logits near -300 round by 3e-5; one of 1e4 has steps of 1e-3."""
     hidden, p, q = peaked(0.3)
     low = torch.full((200,), -300.0)
     found = run(backend, hidden, LMHead(p.weight, low), hidden, LMHead(q.weight, low))
@@ -151,7 +145,7 @@ def test_far_levels(backend):
     for heads in ((LMHead(p.weight, spike), q), (LMHead(p.weight, spike),) * 2):
         found = run(backend, hidden, heads[0], hidden, heads[1])
         expected = reference(hidden, heads[0], hidden, heads[1])
-        torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-12)
+        torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-12)
 
 
 @every
