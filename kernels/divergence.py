@@ -29,6 +29,7 @@ from torch import Tensor
 
 from .backend import Backend
 from .token_stats import (
+    MASKED,
     TILE_ROWS,
     TILE_VOCAB,
     UPCAST_BYTES,
@@ -114,7 +115,8 @@ def jensen_shannon(
 
 def bounded(total: Tensor, p: Side, q: Side) -> Tensor:
     """The sums of all terms (tokens,) as the result: at most ln 2, NaN without distributions."""
-    known = torch.isfinite(p.lse) & torch.isfinite(q.lse)
+    # Where all logits are -inf, the Triton kernel's log-sum-exp is near MASKED.
+    known = torch.isfinite(p.lse + q.lse) & (torch.minimum(p.lse, q.lse) > MASKED / 4)
     return total.float().clamp_(max=MOST).masked_fill_(~known, math.nan)
 
 

@@ -149,6 +149,7 @@ def test_far_levels(backend):
 
 
 @every
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of numpy, which interprets
 @pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
 def test_rows_without_a_distribution_are_nan_and_no_others(backend, bad):
     hidden, p, q = peaked(0.3)
