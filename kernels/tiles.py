@@ -105,16 +105,14 @@ def _hopper(aligned: bool, bias: bool) -> list[Tile]:
         wide = [] if bias else [Tile(128, 256, 64, 8, 3, halves=True)]
         return [Tile(128, 128, 64, 8, 4), *wide]
     found = [Tile(128, 128, 64, 4, 3, resident=2, descriptors=True)]
-    # Triton 3.6 spills with 4 stages, and cannot do halves where warps are specialised; without
-    # them 3.9 spills, and with a bias 3.6 does.
-    recent = _triton_version() >= (3, 7)
     if not bias:
         found.append(Tile(128, 256, 64, 8, 3, descriptors=True))
-    if not bias and recent:
-        found.append(Tile(128, 256, 64, 8, 4, descriptors=True))
-    if recent or not bias:
+    # Where warps are specialised, Triton 3.9 spills without halves, and 3.6 cannot do halves and
+    # with a bias spills.
+    halves = _triton_version() >= (3, 7)
+    if halves or not bias:
         found += [
-            Tile(128, 256, 64, 4, stages, descriptors=True, specialised=True, halves=recent)
+            Tile(128, 256, 64, 4, stages, descriptors=True, specialised=True, halves=halves)
             for stages in (3, 4)
         ]
     return found
