@@ -145,7 +145,7 @@ def _launch(
     context = copy_context()  # so that the allocator is this launch's only
     if tile.specialised:  # the kernel makes its descriptors, 128 bytes each
         context.run(triton.set_allocator, partial(_scratch, hidden.device))
-    context.run(scan_kernel[grid], *given, **flags, **options)
+    context.run(partial(scan_kernel[grid], *given, **flags, **options))
 
 
 def _flags(hidden: torch.dtype, weight: torch.dtype, dim: int, tile: Tile) -> dict[str, object]:
@@ -214,11 +214,11 @@ def compile_cases(capability: int) -> list[CompileCase]:
         (4096, half, False, False),
         (4096, full, True, True),
     )
-    wanted = {}  # a set that keeps its order
+    wanted: dict[tuple[object, Tile, torch.dtype, bool, bool], None] = {}  # an ordered set
     for dim, dtype, aligned, bias in rows:
         first, *others = candidates(dim, dtype.itemsize, capability, aligned, bias)
         for tile in (first, *others):
-            wanted[target_kernel, tile, dtype, True, bias] = None
+            wanted[target_kernel, tile, dtype, True, True] = None
             wanted[scan_kernel, tile, dtype, True, bias] = None
         wanted[scan_kernel, first, dtype, False, False] = None
     return [_case(*case) for case in wanted]

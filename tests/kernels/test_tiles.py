@@ -4,12 +4,15 @@ import weakref
 
 import pytest
 import torch
+from tamis.kernels.backend import interpreting
 from tamis.kernels.tiles import LEAST_SPLITS, Tile, candidates, choose_splits, choose_tile
 from tamis.kernels.token_stats import STATS, LMHead
+from tamis.tests.kernels.test_token_stats import problem
 from torch.utils._python_dispatch import TorchDispatchMode
 
 pytest.importorskip("triton")
 from tamis.kernels import token_stats_triton as module
+from tamis.tests.kernels.test_token_stats_kernels import matches
 
 TILE = Tile(128, 256, 64, 8, 3)
 
@@ -140,3 +143,15 @@ def test_an_old_compiler_has_fewer_candidates(monkeypatch):
     monkeypatch.setattr(triton, "__version__", "3.6.0")
     assert halves(False) == {False}
     assert halves(True) == set()
+
+
+@pytest.mark.skipif(not interpreting(), reason="a tile of its own for the interpreter")
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("specialised", [False, True])
+def test_halves_and_specialised_programs_compute_the_same(bias, specialised):
+    """Words end in the first half of a tile; one target lies in each half."""
+    hidden, weight, targets = problem(n=19, d=40, vocab=150)
+    targets[:3] = torch.tensor([149, 40, 64])
+    head = LMHead(weight, torch.linspace(-1, 1, 150) if bias else None, softcap=5.0)
+    tile = Tile(16, 64, 32, 4, 1, descriptors=specialised, specialised=specialised, halves=True)
+    matches(hidden, head, targets, tile=tile, splits=(2, 128))
