@@ -8,6 +8,7 @@ where they are installed.
 
     python benchmarks/kernels.py                        # bf16
     python benchmarks/kernels.py --dtype fp32 --tokens 256 --shapes gpt2
+    python benchmarks/kernels.py --tiles                # on a GPU: every tile
 
 Writes benchmarks/results/kernels-<device>-<dtype>.json, or what --out names.
 """
@@ -194,7 +195,19 @@ def run_shape(shape: str, said: argparse.Namespace, device: str) -> dict[str, An
         rows.append(row)
         print(f"  {shape:14s} " + ", ".join(f"{key} {value}" for key, value in row.items()))
     dim, vocab = SHAPES[shape]
-    return {"shape": shape, "tokens": said.tokens, "dim": dim, "vocab": vocab, "rows": rows}
+    found = {"shape": shape, "tokens": said.tokens, "dim": dim, "vocab": vocab, "rows": rows}
+    if said.tiles:
+        found["tiles_ms"] = tile_times(problem)
+        print(f"  {shape:14s} {found['tiles_ms']}")
+    return found
+
+
+def tile_times(p: Problem) -> dict[str, float]:
+    """Milliseconds of each tile that Triton could take, all statistics; the table's is first."""
+    from tamis.kernels.tuning import fastest_tile  # Triton
+
+    _, medians = fastest_tile(p.hidden, LMHead(p.weight), p.targets, STATS)
+    return {str(tile): round(ms, 3) for tile, ms in medians.items()}
 
 
 def main() -> None:
@@ -206,6 +219,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=DTYPES, default="bf16")
     parser.add_argument("--repeats", type=int, default=20 if gpu else 3)
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--tiles", action="store_true", help="Time every tile, on a GPU.")
     parser.add_argument("--out", type=Path)
     said = parser.parse_args()
     with torch.inference_mode():
