@@ -66,6 +66,8 @@ check: lint types test  ## What CI runs: style, types, tests
 bench: $(READY)  ## Run the benchmarks and write benchmarks/results/
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/divergence.py
+	$(BIN)/python benchmarks/projection.py
 
 quickstart: $(READY)  ## Make the embedded pool and model anew (half an hour)
 	$(BIN)/python configs/quickstart/make_pool.py

@@ -8,24 +8,17 @@ where they are installed.
 
     python benchmarks/kernels.py                        # bf16
     python benchmarks/kernels.py --dtype fp32 --tokens 256 --shapes gpt2
+    python benchmarks/kernels.py --tiles                # on a GPU: every tile
 
 Writes benchmarks/results/kernels-<device>-<dtype>.json, or what --out names.
 """
 
 import argparse
-import json
-import multiprocessing as mp
-import os
-import platform
-import resource
-import statistics
 import sys
-import time
 import types
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +26,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-ROOT = Path(__file__).resolve().parent.parent
 if "tamis" not in sys.modules:  # works without an installation: the kernels need torch alone
     package = types.ModuleType("tamis")
-    package.__path__ = [str(ROOT)]
+    package.__path__ = [str(Path(__file__).resolve().parent.parent)]
     sys.modules["tamis"] = package
 
-from tamis.kernels.backend import choose  # noqa: E402
-from tamis.kernels.logits import LMHead, Precision  # noqa: E402
-from tamis.kernels.token_stats import STATS, token_stats  # noqa: E402
+from tamis.benchmarks.measuring import (
+    DTYPES,
+    apart,
+    device_here,
+    timings,
+    write,
+)
+from tamis.kernels.backend import choose
+from tamis.kernels.logits import LMHead, Precision
+from tamis.kernels.token_stats import STATS, token_stats
 
 SHAPES = {  # (dim, vocab)
     "gpt2": (768, 50257),
@@ -49,7 +48,6 @@ SHAPES = {  # (dim, vocab)
     "gemma-2-2b": (2304, 256000),
     "llama-3-8b": (4096, 128256),
 }
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CHUNK = 1024  # tokens
 CHECKED = 32  # tokens whose loss is compared with fp64
 
@@ -166,59 +164,15 @@ def peers() -> dict[str, Method]:
     return found
 
 
-@contextmanager
-def memory(device: str) -> Iterator[Callable[[], float]]:
-    """Give a function that returns the MB in use at the peak of the block beyond its start."""
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = float(torch.cuda.memory_allocated())
-        yield lambda: (torch.cuda.max_memory_allocated() - before) / 1e6
-        return
-    before = float(resident())
-    yield lambda: max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before, 0) / 1e6
-
-
-def resident() -> int:
-    """Bytes of this process in memory now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def timed(method: Method, problem: Problem, device: str) -> tuple[float, Tensor | None]:
-    """Seconds of one call: of the GPU, or of this process's own processor time."""
-    if device == "cuda":
-        begin, end = (
-            torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-            for _ in range(2)
-        )
-        begin.record()
-        found = method(problem)
-        end.record()
-        torch.cuda.synchronize()
-        return begin.elapsed_time(end) / 1e3, found
-    started = time.process_time()
-    found = method(problem)
-    return time.process_time() - started, found
-
-
 def measure(name: str, problem: Problem, exact: Tensor, repeats: int) -> dict[str, Any]:
     """Time a method, and compare its losses with the exact ones."""
     device = problem.hidden.device.type
     method = methods(device)[name]
-    with memory(device) as peak:
-        _, found = timed(method, problem, device)  # warms up
-        peak_mb = peak()
-    times = [timed(method, problem, device)[0] for _ in range(repeats)]
-    median = statistics.median(times)
-    worst = None if found is None else (found[: len(exact)].double() - exact).abs().max().item()
-    return {
-        "method": name,
-        "ms": round(1e3 * median, 3),
-        "ms_all": [round(1e3 * t, 3) for t in times],
-        "gflop_per_s": round(problem.flop / median / 1e9, 1),
-        "peak_mb": round(peak_mb, 1),
-        "loss_error": worst,
-    }
+    row, found = timings(lambda: method(problem), device, repeats)
+    row["gflop_per_s"] = round(problem.flop / row["ms"] / 1e6, 1)
+    if found is not None:
+        row["loss_error"] = (found[: len(exact)].double() - exact).abs().max().item()
+    return row
 
 
 def exact_losses(p: Problem) -> Tensor:
@@ -228,70 +182,50 @@ def exact_losses(p: Problem) -> Tensor:
     return functional.cross_entropy(z, targets, reduction="none")
 
 
-def in_its_own_process(name: str, problem: Problem, exact: Tensor, repeats: int) -> dict[str, Any]:
-    """Measure in a fork, so that the peak of memory is the method's own."""
-
-    def work(pipe: Connection) -> None:
-        torch.set_num_threads(1)
-        pipe.send(measure(name, problem, exact, repeats))
-
-    here, there = mp.Pipe()
-    process = mp.get_context("fork").Process(target=work, args=(there,))
-    process.start()
-    there.close()
-    try:
-        found: dict[str, Any] = here.recv()
-    except EOFError:
-        found = {"method": name, "failed": "ended without a result (out of memory?)"}
-    process.join()
-    return found
-
-
 def run_shape(shape: str, said: argparse.Namespace, device: str) -> dict[str, Any]:
     """Return the rows of one shape."""
     problem = Problem.make(shape, said.tokens, said.dtype, device)
     exact = exact_losses(problem)
     rows: list[dict[str, Any]] = []
     for name in methods(device):
-        run = measure if device == "cuda" else in_its_own_process
-        try:
-            row = run(name, problem, exact, said.repeats)
-        except torch.OutOfMemoryError as error:
-            row = {"method": name, "failed": str(error).splitlines()[0]}
+        row = apart(name, partial(measure, name, problem, exact, said.repeats), device)
         if "ms" in row:
             bare = rows[0] if rows else row
             row["share_of_product"] = round(bare["ms"] / row["ms"], 3)
         rows.append(row)
-        print(f"  {shape:14s} " + ", ".join(f"{k} {v}" for k, v in row.items() if k != "ms_all"))
+        print(f"  {shape:14s} " + ", ".join(f"{key} {value}" for key, value in row.items()))
     dim, vocab = SHAPES[shape]
-    return {"shape": shape, "tokens": said.tokens, "dim": dim, "vocab": vocab, "rows": rows}
+    found = {"shape": shape, "tokens": said.tokens, "dim": dim, "vocab": vocab, "rows": rows}
+    if said.tiles:
+        found["tiles_ms"] = tile_times(problem)
+        print(f"  {shape:14s} {found['tiles_ms']}")
+    return found
+
+
+def tile_times(p: Problem) -> dict[str, float]:
+    """Milliseconds of each tile that Triton could take, all statistics; the table's is first."""
+    from tamis.kernels.tuning import fastest_tile  # Triton
+
+    _, medians = fastest_tile(p.hidden, LMHead(p.weight), p.targets, STATS)
+    return {str(tile): round(ms, 3) for tile, ms in medians.items()}
 
 
 def main() -> None:
     """Measure, print and write."""
+    device = device_here()
+    gpu = device == "cuda"
     parser = argparse.ArgumentParser(description="Kernels against whole and chunked logits.")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--tokens", type=int, default=8192 if device == "cuda" else 512)
+    parser.add_argument("--tokens", type=int, default=8192 if gpu else 512)
     parser.add_argument("--dtype", choices=DTYPES, default="bf16")
-    parser.add_argument("--repeats", type=int, default=20 if device == "cuda" else 3)
+    parser.add_argument("--repeats", type=int, default=20 if gpu else 3)
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--tiles", action="store_true", help="Time every tile, on a GPU.")
     parser.add_argument("--out", type=Path)
     said = parser.parse_args()
-    torch.set_num_threads(1 if device == "cpu" else torch.get_num_threads())
     with torch.inference_mode():
         results = [run_shape(shape, said, device) for shape in said.shapes]
-    record = {
-        "machine": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
-        "torch": torch.__version__,
-        "device": device,
-        "dtype": said.dtype,
-        "repeats": said.repeats,
-        "results": results,
-    }
-    out = said.out or ROOT / "benchmarks/results" / f"kernels-{device}-{said.dtype}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"written to {out}")
+    record = {"dtype": said.dtype, "repeats": said.repeats, "results": results}
+    write(f"kernels-{device}-{said.dtype}", said.out, record)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .backend import Backend
 from .logits import UPCAST_BYTES, LMHead, exact_products, logits_tile, shape_logits
-from .token_stats import TILE_ROWS, TILE_VOCAB, token_stats
+from .token_stats import MASKED, TILE_ROWS, TILE_VOCAB, token_stats
 
 LN2 = math.log(2)
 MOST = float.fromhex("0x1.62e42ep-1")  # fp32 next below ln 2: the nearest one is above it
@@ -39,7 +40,7 @@ PICKS = 256  # fp64 products at once
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
     """One of the two models, or what belongs to one tile of it.
 
     Attributes:
@@ -52,19 +53,24 @@ class _Side:
     head: LMHead
     lse: Tensor
 
-    def columns(self, low: int, high: int) -> "_Side":
+    def columns(self, low: int, high: int) -> "Side":
         """The words [low, high), their weight in fp32."""
-        head = _cut(self.head, low, high)
+        head = self.head.words(low, high)
         return replace(self, head=replace(head, weight=head.weight.float()))
 
-    def rows(self, first: int, last: int) -> "_Side":
+    def rows(self, first: int, last: int) -> "Side":
         """The tokens [first, last)."""
         return replace(self, hidden=self.hidden[first:last], lse=self.lse[first:last])
 
 
 @torch.no_grad()
 def jensen_shannon(
-    hidden_p: Tensor, head_p: LMHead, hidden_q: Tensor, head_q: LMHead, vocab: int | None = None
+    hidden_p: Tensor,
+    head_p: LMHead,
+    hidden_q: Tensor,
+    head_q: LMHead,
+    vocab: int | None = None,
+    backend: Backend = "torch",
 ) -> Tensor:
     """Return the divergence of two models' next-token distributions at each position.
 
@@ -78,24 +84,38 @@ def jensen_shannon(
         head_q: LM head of the second model, weight (vocab_q, dim_q).
         vocab: number of real words: later rows of either head are left out of its distribution.
             None keeps them all.
+        backend: torch, or triton on an NVIDIA GPU.
 
     Returns:
         (tokens,) fp32, nats, in [0, ln 2]; symmetric in the two models, and exactly 0 for the
-        same model twice. NaN only in rows whose logits are infinite or NaN.
+        same model twice. NaN exactly in rows whose logits overflow or are NaN. Down to 1e-5 the
+        relative error is at most 1e-4.
 
     Raises:
         ValueError: shapes or a `vocab` that do not fit; the message holds them.
     """
+    if backend == "triton":
+        from .divergence_triton import jensen_shannon_triton  # a compiler, which few runs need
+
+        return jensen_shannon_triton(hidden_p, head_p, hidden_q, head_q, vocab)
     head_p, head_q = checked(hidden_p, head_p, hidden_q, head_q, vocab)
-    p = _Side(hidden_p, head_p, _log_sum_exp(hidden_p, head_p))
-    q = _Side(hidden_q, head_q, _log_sum_exp(hidden_q, head_q))
-    return _sum_terms(p, q)
+    p = Side(hidden_p, head_p, _log_sum_exp(hidden_p, head_p))
+    q = Side(hidden_q, head_q, _log_sum_exp(hidden_q, head_q))
+    return bounded(_sum_terms(p, q), p, q)
+
+
+def bounded(total: Tensor, p: Side, q: Side) -> Tensor:
+    """The sums of all terms (tokens,) as the result: at most ln 2, NaN without distributions."""
+    # Where all logits are -inf, the Triton kernel's log-sum-exp is near MASKED.
+    known = torch.isfinite(p.lse + q.lse) & (torch.minimum(p.lse, q.lse) > MASKED / 4)
+    return total.float().clamp_(max=MOST).masked_fill_(~known, math.nan)
 
 
 def checked(
     hidden_p: Tensor, head_p: LMHead, hidden_q: Tensor, head_q: LMHead, vocab: int | None
 ) -> tuple[LMHead, LMHead]:
     """Return the heads limited to `vocab` words, or raise ValueError with what does not fit."""
+    head_p, head_q = head_p.unpadded(), head_q.unpadded()
     for name, hidden, head in (("p", hidden_p, head_p), ("q", hidden_q, head_q)):
         weight, bias = head.weight, head.bias
         if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
@@ -116,12 +136,7 @@ def checked(
         return head_p, head_q
     if not 1 <= vocab <= max(sizes):
         raise ValueError(f"vocab must lie in [1, {max(sizes)}]; got {vocab}")
-    return _cut(head_p, 0, vocab), _cut(head_q, 0, vocab)
-
-
-def _cut(head: LMHead, low: int, high: int) -> LMHead:
-    bias = None if head.bias is None else head.bias[low:high]
-    return replace(head, weight=head.weight[low:high], bias=bias)
+    return head_p.words(0, vocab), head_q.words(0, vocab)
 
 
 def _log_sum_exp(hidden: Tensor, head: LMHead) -> Tensor:
@@ -130,7 +145,7 @@ def _log_sum_exp(hidden: Tensor, head: LMHead) -> Tensor:
     return token_stats(hidden, head, targets, ("lse",))["lse"]
 
 
-def _sum_terms(p: _Side, q: _Side) -> Tensor:
+def _sum_terms(p: Side, q: Side) -> Tensor:
     """The second pass: vocabulary outside, so that each weight is read once."""
     n, device = len(p.hidden), p.hidden.device
     total = torch.zeros(n, device=device)
@@ -149,7 +164,7 @@ def _sum_terms(p: _Side, q: _Side) -> Tensor:
                 tiles.append(tile)
                 logits.append(z)
             total[first:last] += _tile_sums(tiles[0], tiles[1], logits[0], logits[1])
-    return total.clamp_(max=MOST)
+    return total
 
 
 def _tile_columns(head: LMHead) -> int:
@@ -159,7 +174,7 @@ def _tile_columns(head: LMHead) -> int:
     return min(TILE_VOCAB, max(256, UPCAST_BYTES // (4 * head.weight.shape[1])))
 
 
-def _tile_sums(p: _Side, q: _Side, z_p: Tensor, z_q: Tensor) -> Tensor:
+def _tile_sums(p: Side, q: Side, z_p: Tensor, z_q: Tensor) -> Tensor:
     """(rows,) sums of the terms of one tile; both tiles of logits are overwritten.
 
     Columns that only one tile has are words that the other model does not know: with q = 0
@@ -176,21 +191,16 @@ def _tile_sums(p: _Side, q: _Side, z_p: Tensor, z_q: Tensor) -> Tensor:
         last = min(first + PIECE_ROWS, n_rows)
         piece_p, piece_q = p.rows(first, last), q.rows(first, last)
         largest, half = z_p[first:last, :shared], z_q[first:last, :shared]
-        terms = _terms(largest, half, piece_p.lse[:, None], piece_q.lse[:, None])
+        found = terms(largest, half, piece_p.lse[:, None], piece_q.lse[:, None])
         heavy = ((largest > HEAVY) & (half < CLOSE / 2)).nonzero()
         for start in range(0, len(heavy), PICKS):
             rows, columns = heavy[start : start + PICKS].unbind(1)
-            terms[rows, columns] = _terms(
-                _pair_logits(piece_p, rows, columns),
-                _pair_logits(piece_q, rows, columns),
-                piece_p.lse[rows],
-                piece_q.lse[rows],
-            ).float()
-        sums[first:last] += terms.sum(1)
+            found[rows, columns] = pair_terms(piece_p, piece_q, rows, columns).float()
+        sums[first:last] += found.sum(1)
     return sums
 
 
-def _terms(z_p: Tensor, z_q: Tensor, lse_p: Tensor, lse_q: Tensor) -> Tensor:
+def terms(z_p: Tensor, z_q: Tensor, lse_p: Tensor, lse_q: Tensor) -> Tensor:
     """Terms of the divergence; `z_p` becomes max(p, q) and `z_q` becomes |r| / 2.
 
     ``r`` is the difference of the logits less that of the log-sum-exps: for close models the
@@ -208,7 +218,23 @@ def _terms(z_p: Tensor, z_q: Tensor, lse_p: Tensor, lse_q: Tensor) -> Tensor:
     return h.mul_(largest).div_(t.add_(1))  # (p + q) / 2 = max(p, q) / (1 + T)
 
 
-def _pair_logits(side: _Side, rows: Tensor, columns: Tensor) -> Tensor:
+def pair_terms(p: Side, q: Side, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return terms of single words at single positions, from products in fp64.
+
+    Args:
+        p: one model.
+        q: the other.
+        rows: (pairs,) int64, rows of both hidden states.
+        columns: (pairs,) int64, rows of both weights.
+
+    Returns:
+        (pairs,) fp64, nats.
+    """
+    z_p, z_q = (_pair_logits(side, rows, columns) for side in (p, q))
+    return terms(z_p, z_q, p.lse[rows], q.lse[rows])
+
+
+def _pair_logits(side: Side, rows: Tensor, columns: Tensor) -> Tensor:
     """(pairs,) logits in fp64 of single words at single positions."""
     products = torch.linalg.vecdot(side.hidden[rows].double(), side.head.weight[columns].double())
     if side.head.bias is not None:

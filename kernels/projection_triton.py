@@ -48,8 +48,13 @@ def project_triton(rows: Tensor, seed: int, k: int, first: int = 0) -> Tensor:
         ValueError: what `project` raises, and a device that cannot run this.
     """
     check(rows, seed, k, first)
+    return project_with(rows, sign_keys(seed), k, first)
+
+
+def project_with(rows: Tensor, keys: tuple[int, int], k: int, first: int) -> Tensor:
+    """Project with the signs of a row key and a column key of `sign_keys`; (rows, k) fp32."""
     choose("triton", str(rows.device))
-    keys, width = sign_keys(seed), rows.shape[1]
+    width = rows.shape[1]
     out = torch.zeros(len(rows), k, device=rows.device)
     low = 0
     while low < width:

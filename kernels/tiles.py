@@ -1,8 +1,8 @@
 """The tiles of the fused kernels: an explicit table by hidden size, dtype and architecture.
 
 Not autotuned: the same call takes the same tile on every run, and so gives the same bits. Tile
-sides are powers of two, at least 16. The table holds only what compiles without local stores
-(`tests/kernels/test_compile_gate.py`).
+sides are powers of two, at least 16. The table and the candidates for `tuning` hold only what
+compiles without local stores (`tests/kernels/test_compile_gate.py`).
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,10 @@ class Tile:
         stages: depth of the pipeline of loads.
         resident: programs that fit on one multiprocessor at the same time.
         descriptors: load by tensor descriptors (TMA); else by pointers.
+        specialised: some warps only load, by descriptors, while others compute (sm_90). The
+            compiler makes three times `warps` of it; with 8 it would, without a word, not do it.
+        halves: what follows the product works on one half of the columns at a time, and needs
+            fewer registers.
     """
 
     rows: int
@@ -32,6 +36,13 @@ class Tile:
     stages: int
     resident: int = 1
     descriptors: bool = False
+    specialised: bool = False
+    halves: bool = False
+
+    @property
+    def computing_warps(self) -> int:
+        """Those that multiply: of three groups of a specialised program two."""
+        return 2 * self.warps if self.specialised else self.warps
 
 
 INTERPRETED = Tile(16, 64, 32, 4, 1)
@@ -52,7 +63,7 @@ def choose_tile(
     """
     hopper, blackwell = capability // 10 == 9, capability // 10 in (10, 11)
     if itemsize == 4:
-        return Tile(128, 128, 32, 8, 3) if hopper else Tile(128, 64, 32, 8, 2)
+        return Tile(128, 128, 32, 8, 3) if hopper else Tile(128, 64, 32, 8, 2, halves=True)
     if _small_shared(capability):
         return Tile(128, 128, 32, 8, 3)
     if blackwell:
@@ -63,6 +74,74 @@ def choose_tile(
     if dim <= SMALL_DIM or bias:
         return Tile(128, 128, 64, 4, 3, resident=2, descriptors=True)
     return Tile(128, 256, 64, 8, 3, descriptors=True)
+
+
+def candidates(
+    dim: int, itemsize: int, capability: int, aligned: bool, bias: bool = False
+) -> list[Tile]:
+    """Return every tile worth trying, what the table chooses first.
+
+    The arguments are those of `choose_tile`. The list depends on the installed Triton too: what
+    spills with one version is left out there.
+    """
+    if itemsize == 4:
+        others = _full_precision(capability)
+    elif _small_shared(capability):
+        others = [Tile(128, 128, 32, 8, 4), Tile(128, 64, 64, 4, 3, resident=2)]
+    elif capability // 10 in (10, 11):
+        others = _blackwell(aligned, bias)
+    elif capability // 10 == 9:
+        others = _hopper(aligned, bias)
+    else:
+        others = [Tile(128, 128, 64, 8, 4), Tile(128, 128, 32, 8, 4)]
+        others.append(Tile(128, 64, 64, 4, 3, resident=2))
+    first = choose_tile(dim, itemsize, capability, aligned, bias)
+    return [first, *(tile for tile in others if tile != first)]
+
+
+def _hopper(aligned: bool, bias: bool) -> list[Tile]:
+    """Candidates for half precision on sm_90."""
+    if not aligned:
+        wide = [] if bias else [Tile(128, 256, 64, 8, 3, halves=True)]
+        return [Tile(128, 128, 64, 8, 4), *wide]
+    found = [Tile(128, 128, 64, 4, 3, resident=2, descriptors=True)]
+    if not bias:
+        found.append(Tile(128, 256, 64, 8, 3, descriptors=True))
+    # Where warps are specialised, Triton 3.9 spills without halves, and 3.6 cannot do halves and
+    # with a bias spills.
+    halves = _triton_version() >= (3, 7)
+    if halves or not bias:
+        found += [
+            Tile(128, 256, 64, 4, stages, descriptors=True, specialised=True, halves=halves)
+            for stages in (3, 4)
+        ]
+    return found
+
+
+def _blackwell(aligned: bool, bias: bool) -> list[Tile]:
+    """Candidates for half precision on sm_100."""
+    if not aligned:
+        return [Tile(128, 64, 64, 8, 4)]
+    wide = [] if bias else [Tile(128, 256, 64, 8, 3, descriptors=True, halves=True)]
+    return [
+        Tile(128, 128, 64, 8, 4, descriptors=True),
+        Tile(128, 128, 64, 4, 3, resident=2, descriptors=True),
+        *wide,
+    ]
+
+
+def _full_precision(capability: int) -> list[Tile]:
+    """Candidates for products of fp32."""
+    if capability // 10 == 9:
+        return [Tile(128, 128, 32, 8, 2), Tile(128, 64, 32, 8, 3)]
+    return [Tile(128, 64, 32, 8, 3, halves=True)]
+
+
+def _triton_version() -> tuple[int, ...]:
+    """Major and minor number."""
+    import triton
+
+    return tuple(int(number) for number in triton.__version__.split(".")[:2])
 
 
 def _small_shared(capability: int) -> bool:

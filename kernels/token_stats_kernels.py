@@ -113,6 +113,32 @@ def shape(x: tl.tensor, pre: tl.float32, SHAPE: tl.constexpr) -> tl.tensor:
 
 
 @triton.jit  # type: ignore[untyped-decorator]
+def _absorb(
+    x: tl.tensor,
+    low: tl.int32,
+    given: tl.tuple,
+    state: tl.tuple,
+    BIAS: tl.constexpr,
+    SHAPE: tl.constexpr,
+    ENTROPY: tl.constexpr,
+    SUM_P2: tl.constexpr,
+    RANK: tl.constexpr,
+) -> tuple[tl.tensor, tl.tensor, tl.tensor, tl.tensor, tl.tensor, tl.tensor]:
+    """Merge the products with the words from `low` on into the state."""
+    bias, target, x_target, vocab, pre, to_log2 = given
+    m, reference, s, u, q, above = state
+    words = low + tl.arange(0, x.shape[1])
+    if BIAS:
+        x += tl.load(bias + words, mask=words < vocab, other=0.0).to(tl.float32)[None, :]
+    x = shape(x, pre, SHAPE)
+    x = tl.where((words < vocab)[None, :] & (words[None, :] != target[:, None]), x, LOWEST)
+    if RANK:
+        above += tl.sum((x > x_target[:, None]).to(tl.int32), 1)
+    m, reference, s, u, q = _fold(x, to_log2, m, reference, s, u, q, ENTROPY, SUM_P2)
+    return m, reference, s, u, q, above
+
+
+@triton.jit  # type: ignore[untyped-decorator]
 def _store(
     out: tl.tensor,
     field: tl.int64,
@@ -191,6 +217,8 @@ def scan_kernel(
     SUM_P2: tl.constexpr,
     RANK: tl.constexpr,
     DESCRIPTORS: tl.constexpr,
+    SPECIALISED: tl.constexpr,
+    HALVES: tl.constexpr,
     EVEN: tl.constexpr,
     UPCAST: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -201,32 +229,32 @@ def scan_kernel(
     """Leave-one-out state of ROWS tokens over `span` words, into `out` (fields, splits, n)."""
     # Tokens fastest: programs that run together share their tiles of W in the L2 cache.
     tiles = (n + ROWS - 1) // ROWS
-    first = (tl.program_id(0) % tiles) * ROWS
-    split = tl.program_id(0) // tiles
+    first, split = (tl.program_id(0) % tiles) * ROWS, tl.program_id(0) // tiles
     rows = first + tl.arange(0, ROWS)
     target = tl.load(targets + rows, mask=rows < n, other=-1).to(tl.int32)
     x_target = tl.load(target_logits + rows, mask=rows < n, other=0.0)
-    m = tl.full((ROWS,), FLOOR, tl.float32)
-    s = tl.full((ROWS,), 0.0, tl.float32)
+    m, s = tl.full((ROWS,), FLOOR, tl.float32), tl.full((ROWS,), 0.0, tl.float32)
     u, q, above = s, s, tl.full((ROWS,), 0, tl.int32)
     reference = tl.fma(m, to_log2, 0.0)  # as in `_fold`, to the last bit
-    for low in range(split * span, tl.minimum(split * span + span, vocab), COLUMNS):
+    given, state = (bias, target, x_target, vocab, pre, to_log2), (m, reference, s, u, q, above)
+    end = tl.minimum(split * span + span, vocab)
+    if SPECIALISED:  # of descriptors, the compiler divides among its groups only those made here
+        h = tl.make_tensor_descriptor(h, [n, dim], [dim, 1], [ROWS, STEP])
+        w = tl.make_tensor_descriptor(w, [vocab, dim], [dim, 1], [COLUMNS, STEP])
+    for low in tl.range(split * span, end, COLUMNS, warp_specialize=SPECIALISED):
         if DESCRIPTORS:
             x = _described(h, w, first, low, dim, UPCAST, PRECISION, ROWS, COLUMNS, STEP)
         else:
             # 64 bits in the bases only: offsets in a tile fit in 32, and registers are scarce.
-            h_tile, w_tile = h + first.to(tl.int64) * dim, w + tl.cast(low, tl.int64) * dim
+            a, b = h + first.to(tl.int64) * dim, w + tl.cast(low, tl.int64) * dim
             i = tl.minimum(tl.arange(0, ROWS), n - 1 - first) * dim
             j = tl.minimum(tl.arange(0, COLUMNS), vocab - 1 - low) * dim
-            x = multiply(h_tile, i, w_tile, j, dim, EVEN, UPCAST, PRECISION, ROWS, COLUMNS, STEP)
-        words = low + tl.arange(0, COLUMNS)
-        if BIAS:
-            x += tl.load(bias + words, mask=words < vocab, other=0.0).to(tl.float32)[None, :]
-        x = shape(x, pre, SHAPE)
-        x = tl.where((words < vocab)[None, :] & (words[None, :] != target[:, None]), x, LOWEST)
-        if RANK:
-            above += tl.sum((x > x_target[:, None]).to(tl.int32), 1)
-        m, reference, s, u, q = _fold(x, to_log2, m, reference, s, u, q, ENTROPY, SUM_P2)
-    field = (tl.num_programs(0) // tiles).to(tl.int64) * n
-    out += split.to(tl.int64) * n + rows
+            x = multiply(a, i, b, j, dim, EVEN, UPCAST, PRECISION, ROWS, COLUMNS, STEP)
+        if HALVES:
+            left, right = tl.split(tl.permute(tl.reshape(x, (ROWS, 2, COLUMNS // 2)), (0, 2, 1)))
+            state = _absorb(left, low, given, state, BIAS, SHAPE, ENTROPY, SUM_P2, RANK)
+            x, low = right, low + COLUMNS // 2
+        state = _absorb(x, low, given, state, BIAS, SHAPE, ENTROPY, SUM_P2, RANK)
+    m, _, s, u, q, above = state
+    out, field = out + split.to(tl.int64) * n + rows, (tl.num_programs(0) // tiles).to(tl.int64) * n
     _store(out, field, rows < n, m, s, u, q, above, ENTROPY, SUM_P2, RANK)

@@ -13,7 +13,9 @@ either way.
 
 import math
 from collections.abc import Sequence
+from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 
 import torch
 import triton
@@ -22,7 +24,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 from .backend import CompileCase, choose, interpreting
 from .logits import LMHead, Precision
-from .tiles import INTERPRETED, Tile, choose_splits, choose_tile
+from .tiles import INTERPRETED, Tile, candidates, choose_splits, choose_tile
 from .token_stats import State, finish
 from .token_stats_kernels import scan_kernel, target_kernel
 
@@ -67,15 +69,9 @@ def token_stats_triton(
     if any(tensor.device != hidden.device for tensor in (*given, targets)):
         raise ValueError(f"all tensors must be on {hidden.device}, as the hidden states are")
     n, vocab = len(hidden), len(head.weight)
-    capability, multiprocessors = capability_of(hidden)
-    same = hidden.dtype == head.weight.dtype
-    itemsize = hidden.dtype.itemsize if same else 4
-    aligned = _aligned(hidden) and _aligned(head.weight)
-    if tile is None and interpreting():
-        tile = INTERPRETED
-    elif tile is None:
-        tile = choose_tile(hidden.shape[1], itemsize, capability, aligned, head.bias is not None)
-    count, span = splits or choose_splits(n, vocab, tile, multiprocessors)
+    if tile is None:
+        tile = INTERPRETED if interpreting() else choose_tile(*table_key(hidden, head))
+    count, span = splits or choose_splits(n, vocab, tile, capability_of(hidden)[1])
     wanted = [name for name in FIELDS if name in stats]
     parts = torch.empty(2 + len(wanted), count, n, device=hidden.device)
     logits = torch.empty(n, device=hidden.device)
@@ -91,6 +87,14 @@ def capability_of(tensor: Tensor) -> tuple[int, int]:
         return 90, 132
     found = torch.cuda.get_device_properties(tensor.device)
     return found.major * 10 + found.minor, found.multi_processor_count
+
+
+def table_key(hidden: Tensor, head: LMHead) -> tuple[int, int, int, bool, bool]:
+    """Arguments of `choose_tile` and `candidates`."""
+    same = hidden.dtype == head.weight.dtype
+    itemsize = hidden.dtype.itemsize if same else 4
+    aligned = _aligned(hidden) and _aligned(head.weight)
+    return hidden.shape[1], itemsize, capability_of(hidden)[0], aligned, head.bias is not None
 
 
 def _aligned(matrix: Tensor) -> bool:
@@ -130,17 +134,21 @@ def _launch(
         "BIAS": bias is not None,
         "SHAPE": "softcap" if head.softcap is not None else "plain" if pre == 1.0 else "scale",
     }
-    options = {"num_warps": tile.warps, "num_stages": tile.stages}
+    options = {"num_warps": tile.computing_warps, "num_stages": tile.stages}
     grid = (triton.cdiv(n, min(tile.rows, tile.columns)),)
     target_kernel[grid](hidden, weight, bias, targets, logits, n, dim, pre, **flags, **options)
     h, w = hidden, weight
-    if tile.descriptors:
+    if tile.descriptors and not tile.specialised:
         h = TensorDescriptor.from_tensor(hidden, [tile.rows, tile.step])
         w = TensorDescriptor.from_tensor(weight, [tile.columns, tile.step])
-    flags |= {name.upper(): name in wanted for name in FIELDS} | {"DESCRIPTORS": tile.descriptors}
+    flags |= {name.upper(): name in wanted for name in FIELDS} | _scan_flags(tile)
+    options["num_warps"] = tile.warps
     grid = (triton.cdiv(n, tile.rows) * parts.shape[1],)
-    numbers = (n, vocab, dim, span, pre, post * LOG2_E)
-    scan_kernel[grid](h, w, bias, targets, logits, parts, *numbers, **flags, **options)
+    given = (h, w, bias, targets, logits, parts, n, vocab, dim, span, pre, post * LOG2_E)
+    context = copy_context()  # so that the allocator is this launch's only
+    if tile.specialised:  # the kernel makes its descriptors, 128 bytes each
+        context.run(triton.set_allocator, partial(_scratch, hidden.device))
+    context.run(partial(scan_kernel[grid], *given, **flags, **options))
 
 
 def _flags(
@@ -160,6 +168,20 @@ def _flags(
         "ROWS": tile.rows,
         "COLUMNS": tile.columns,
         "STEP": tile.step,
+    }
+
+
+def _scratch(device: torch.device, size: int, alignment: int, stream: int | None) -> Tensor:
+    """Memory in bytes for a launch; torch gives more than the alignment that Triton asks for."""
+    return torch.empty(size, dtype=torch.int8, device=device)
+
+
+def _scan_flags(tile: Tile) -> dict[str, object]:
+    """Constexprs of the scan alone, but for the fields."""
+    return {
+        "DESCRIPTORS": tile.descriptors,
+        "SPECIALISED": tile.specialised,
+        "HALVES": tile.halves,
     }
 
 
@@ -189,25 +211,27 @@ def _merge(parts: Tensor, logits: Tensor, post: float, wanted: Sequence[str]) ->
 
 
 def compile_cases(capability: int) -> list[CompileCase]:
-    """Return the kernels that the table can choose on an architecture.
+    """Return the kernels that the table can choose on an architecture, and the candidates.
 
     Args:
         capability: 80, 86, 90, ...
     """
-    cases = []
     half, full = torch.bfloat16, torch.float32
     rows = (
         (768, half, True, True),
         (4096, half, True, False),
         (4096, half, False, True),
+        (4096, half, False, False),
         (4096, full, True, True),
     )
+    wanted: dict[tuple[object, Tile, torch.dtype, bool, bool], None] = {}  # an ordered set
     for dim, dtype, aligned, bias in rows:
-        tile = choose_tile(dim, dtype.itemsize, capability, aligned, bias)
-        for on in (False, True):
-            cases.append(_case(scan_kernel, tile, dtype, on, bias and on))
-        cases.append(_case(target_kernel, tile, dtype, True, bias))
-    return cases
+        first, *others = candidates(dim, dtype.itemsize, capability, aligned, bias)
+        for tile in (first, *others):
+            wanted[target_kernel, tile, dtype, True, True] = None
+            wanted[scan_kernel, tile, dtype, True, bias] = None
+        wanted[scan_kernel, first, dtype, False, False] = None
+    return [_case(*case) for case in wanted]
 
 
 def _case(kernel: object, tile: Tile, dtype: torch.dtype, on: bool, bias: bool) -> CompileCase:
@@ -224,9 +248,10 @@ def _case(kernel: object, tile: Tile, dtype: torch.dtype, on: bool, bias: bool) 
     divisible = ["dim"]
     if kernel is scan_kernel:
         signature |= {"target_logits": "*fp32", "to_log2": "fp32", "vocab": "i32", "span": "i32"}
-        flags |= dict.fromkeys(map(str.upper, FIELDS), on) | {"DESCRIPTORS": tile.descriptors}
+        flags |= dict.fromkeys(map(str.upper, FIELDS), on) | _scan_flags(tile)
         divisible.append("span")
-        if tile.descriptors:
+        if tile.descriptors and not tile.specialised:
             signature["h"] = f"tensordesc<{kind}[{tile.rows}, {tile.step}]>"
             signature["w"] = f"tensordesc<{kind}[{tile.columns}, {tile.step}]>"
-    return CompileCase(kernel, signature, flags, tile.warps, tile.stages, tuple(divisible))
+    warps = tile.warps if kernel is scan_kernel else tile.computing_warps
+    return CompileCase(kernel, signature, flags, warps, tile.stages, tuple(divisible))

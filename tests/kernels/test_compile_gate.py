@@ -31,6 +31,16 @@ def test_machine_code(module, capability):
     assert {r.case: r.faults() for r in found if r.faults()} == {}
 
 
+def test_specialised_candidates_are_specialised():
+    found = [r for r in reports("tamis.kernels.token_stats_triton") if r.capability == 90]
+    found = [r for r in found if "SPECIALISED=True" in r.case]
+    assert len(found) >= 4
+    for report in found:
+        assert report.counts["USETMAXREG"] > 0
+        assert report.counts["UTMALDG"] > 0
+        assert report.counts["HGMMA"] > 0
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """A function that puts a version of Triton into a folder, once."""

@@ -81,7 +81,7 @@ def test_terms_on_both_sides_of_the_series(r):
     for p, q in ((0.0, -r), (-r, 0.0)):
         z = [torch.tensor([[value]]) for value in (p, q)]
         zero = torch.zeros(1, 1)
-        found = module._terms(z[0], z[1], zero, zero).item()
+        found = module.terms(z[0], z[1], zero, zero).item()
         small = math.exp(-r)
         m = (1 + small) / 2
         exact = 0.5 * (-math.log(m) + (small * (-r - math.log(m)) if small else 0.0))

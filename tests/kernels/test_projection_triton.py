@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from tamis.kernels import projection
 from tamis.kernels.backend import interpreting
-from tamis.kernels.projection import project, sign_matrix
+from tamis.kernels.projection import project, project_kronecker, sign_matrix
 
 pytest.importorskip("triton")
 from tamis.kernels import projection_triton as module
@@ -87,6 +88,29 @@ def test_range_of_fp32():
         parts.append(rest.bfloat16().float())
         rest = rest - parts[-1]
     assert not rest.any()
+
+
+def test_backends_agree_whatever_the_blocks(monkeypatch):
+    x = normal(6, 500)
+    expected = project(x, 5, 70, 3)
+    for block, piece in ((64, 128), (2048, 1 << 16)):
+        monkeypatch.setattr(projection, "BLOCK", block)
+        monkeypatch.setattr(projection, "PIECE", piece)
+        assert error(project(x, 5, 70, 3), expected, x) < ROUNDING
+    found = project(x.to(DEVICE), 5, 70, 3, backend="triton").cpu()
+    assert error(found, expected, x) < ROUNDING
+
+
+def test_kronecker_of_both_backends():
+    outputs, inputs = normal(30, 50), normal(30, 70).flip(0)
+    owner = torch.arange(30) % 4
+    call = outputs, inputs, owner
+    expected = project_kronecker(*call, 4, 7, (33, 40), layer=2)
+    found = project_kronecker(
+        *(x.to(DEVICE) for x in call), 4, 7, (33, 40), layer=2, backend="triton"
+    ).cpu()
+    size = (outputs.norm(dim=1) * inputs.norm(dim=1)).sum() / math.sqrt(33 * 40)
+    assert (found - expected).abs().max() < ROUNDING * size
 
 
 def test_nothing():
