@@ -111,7 +111,7 @@ class Pass:
     """
 
     lm: LM
-    sequences: Sequence[Sequence[int]]
+    sequences: Sequence[Sequence[int] | np.ndarray]
     groups: Mapping[str, Tokens]
     wanted: Mapping[str, Sequence[str]]
     pooling: str | None = None

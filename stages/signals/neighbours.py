@@ -150,7 +150,7 @@ class Neighbours(ModelStage):
     ) -> dict[str, pa.Array]:
         """Run both passes of some rows, and put their numbers into columns of `n_rows`."""
         if not encoded:
-            return {name: pa.nulls(n_rows, kind) for name, kind in COLUMNS.items()}
+            return {n: pa.nulls(n_rows, kind) for n, kind in COLUMNS.items() if n != "status"}
         low, high = self.copy_range
         n_copies = high - low
         turns = [len(row.answers) for row in encoded]
