@@ -7,7 +7,8 @@ READY := $(VENV)/.ready
 
 # A command-line option for each variable that is set.
 OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(MODEL),--model "$(MODEL)") \
-	$(if $(STORE),--store "$(STORE)") $(if $(DTYPE),--dtype "$(DTYPE)")
+	$(if $(LIMIT),--limit "$(LIMIT)") $(if $(STORE),--store "$(STORE)") \
+	$(if $(DTYPE),--dtype "$(DTYPE)")
 RUN_OPTIONS = $(OPTIONS) $(if $(OUT),--out "$(OUT)") $(if $(ENGINE),--engine "$(ENGINE)")
 BUDGET_OPTION = $(if $(BUDGET),--budget "$(BUDGET)")
 
@@ -18,7 +19,7 @@ BUDGET_OPTION = $(if $(BUDGET),--budget "$(BUDGET)")
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
 		| awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
-	@echo "  Variables: CONFIG DATA MODEL BUDGET OUT STORE ENGINE DTYPE"
+	@echo "  Variables: CONFIG DATA MODEL BUDGET LIMIT OUT STORE ENGINE DTYPE"
 	@echo "  Example:   make select CONFIG=configs/ifd.yaml DATA=my.jsonl MODEL=gpt2 BUDGET=5%"
 
 install: $(READY)  ## Make the environment in .venv

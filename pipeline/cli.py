@@ -33,6 +33,9 @@ Data = Annotated[
     list[str] | None, typer.Option(help="File, folder, glob or hub id, in place of `data`.")
 ]
 Model = Annotated[str | None, typer.Option(help="Folder or hub id, for every signal with a model.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Read only the first so many records of each data entry.")
+]
 BudgetText = Annotated[str | None, typer.Option(help="5%, 0.05 or 1000 (rows).")]
 Out = Annotated[str | None, typer.Option(help="Folder of the runs.")]
 StoreFolder = Annotated[str | None, typer.Option(help="Folder of the computed columns.")]
@@ -54,6 +57,7 @@ def select(
     config: ConfigFile,
     data: Data = None,
     model: Model = None,
+    limit: Limit = None,
     budget: BudgetText = None,
     out: Out = None,
     store: StoreFolder = None,
@@ -64,7 +68,7 @@ def select(
     allow_code: AllowCode = False,
 ) -> None:
     """Score, select and export a curated dataset."""
-    said = Overrides(data or (), model, budget, out, store, engine, dtype, sets or ())
+    said = Overrides(data or (), model, budget, limit, out, store, engine, dtype, sets or ())
     loaded = load(config, said, allow_code)
     from . import run
     from .summary import summarise
@@ -78,6 +82,7 @@ def score(
     config: ConfigFile,
     data: Data = None,
     model: Model = None,
+    limit: Limit = None,
     out: Out = None,
     store: StoreFolder = None,
     engine: EngineKind = None,
@@ -86,7 +91,7 @@ def score(
     allow_code: AllowCode = False,
 ) -> None:
     """Compute every score of a config, without selecting."""
-    said = Overrides(data or (), model, None, out, store, engine, dtype, sets or ())
+    said = Overrides(data or (), model, None, limit, out, store, engine, dtype, sets or ())
     loaded = load(config, said, allow_code)
     from . import run
     from .summary import summarise_scores
@@ -100,6 +105,7 @@ def agreement(
     config: ConfigFile,
     data: Data = None,
     model: Model = None,
+    limit: Limit = None,
     budget: BudgetText = None,
     store: StoreFolder = None,
     engine: EngineKind = None,
@@ -108,7 +114,7 @@ def agreement(
     allow_code: AllowCode = False,
 ) -> None:
     """Run all rounds for all rows, and say how much of the selection in rounds stays the same."""
-    said = Overrides(data or (), model, budget, None, store, engine, dtype, sets or ())
+    said = Overrides(data or (), model, budget, limit, None, store, engine, dtype, sets or ())
     loaded = load(config, said, allow_code)
     from .agreement import agreement as compare
     from .summary import summarise_agreement
@@ -121,6 +127,7 @@ def plan(
     config: ConfigFile,
     data: Data = None,
     model: Model = None,
+    limit: Limit = None,
     budget: BudgetText = None,
     store: StoreFolder = None,
     dtype: Dtype = None,
@@ -128,7 +135,7 @@ def plan(
     allow_code: AllowCode = False,
 ) -> None:
     """Show the steps of a config, their columns, and what is computed already."""
-    said = Overrides(data or (), model, budget, None, store, None, dtype, sets or ())
+    said = Overrides(data or (), model, budget, limit, None, store, None, dtype, sets or ())
     loaded = load(config, said, allow_code)
     _show(_described(loaded))
 

@@ -18,8 +18,8 @@ from pydantic import (
 from ..errors import UsageError
 from ..scorers.base import Params, Scorer
 from ..stages.base import Stage
-from ..stages.ingest import Source
 from ..stages.selectors.base import Selector, share_of
+from ..stages.source import Source
 from . import lookup
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"

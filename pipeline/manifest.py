@@ -16,7 +16,7 @@ from .compute import StepReport
 from .config import Config, use_of
 from .fingerprint import canonical, key
 from .lookup import version_of
-from .plan import Plan
+from .plan import Plan, Step
 from .pool import Pool
 
 RESULT_VERSION = 1  # raised when the same columns give another ledger or curated folder
@@ -33,6 +33,7 @@ def result_fingerprint(config: Config, pool: Pool, plan: Plan) -> str:
         "result": RESULT_VERSION,
         "pool": pool.key,
         "steps": {step.name: step.key for step in plan.steps},
+        "rounds": {step.name: _rounds(step) for step in plan.steps if step.stage.n_rounds > 1},
         "selector": selectors,
         "budget": config.budget.model_dump() if config.budget else None,
         "labels": config.labels,
@@ -40,6 +41,10 @@ def result_fingerprint(config: Config, pool: Pool, plan: Plan) -> str:
         "name": config.name,
     }
     return key(canonical(made))
+
+
+def _rounds(step: Step) -> list[str]:
+    return [step.stage.round_name(number) for number in range(1, step.stage.n_rounds)]
 
 
 def make_manifest(

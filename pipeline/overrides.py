@@ -24,6 +24,7 @@ class Overrides:
         data: paths or hub ids in place of `data`; one string may hold several, as in a shell.
         model: for every signal that has a model.
         budget: rows (`1000`), fraction (`0.05`) or percent (`5%`).
+        limit: read only the first so many records of every entry of `data`.
         out, store, engine, dtype: as the keys of the config.
         sets: `key.path=value`, applied last; the value is YAML.
     """
@@ -31,6 +32,7 @@ class Overrides:
     data: Sequence[str] = ()
     model: str | None = None
     budget: str | None = None
+    limit: int | None = None
     out: str | None = None
     store: str | None = None
     engine: str | None = None
@@ -45,13 +47,10 @@ class Overrides:
         """
         if self.data:
             raw["data"] = _sources(self.data)
-        if self.model is not None:
-            for block in _signals_with(raw, "model", self.model):
-                block["model"] = _absolute(self.model)
-                block.pop("revision", None)
-        if self.dtype is not None:
-            for block in _signals_with(raw, "dtype", self.dtype):
-                block["dtype"] = self.dtype
+        if self.limit is not None:
+            for entry in blocks(raw, "data"):
+                entry["limit"] = self.limit
+        self._to_signals(raw)
         if self.budget is not None:
             raw["budget"] = parse_budget(self.budget)
         keys = {"out": self.out, "store": self.store, "engine.kind": self.engine}
@@ -60,6 +59,15 @@ class Overrides:
                 _set(raw, key, value)
         for text in self.sets:
             _set(raw, *_parse_set(text))
+
+    def _to_signals(self, raw: dict[str, Any]) -> None:
+        if self.model is not None:
+            for block in _signals_with(raw, "model", self.model):
+                block["model"] = _absolute(self.model)
+                block.pop("revision", None)
+        if self.dtype is not None:
+            for block in _signals_with(raw, "dtype", self.dtype):
+                block["dtype"] = self.dtype
 
 
 def blocks(raw: Mapping[str, Any], *sections: str) -> list[dict[str, Any]]:

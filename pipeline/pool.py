@@ -17,13 +17,13 @@ from ..stages.hub import resolve_dataset
 from ..stages.ingest import (
     REJECTED,
     RawPart,
-    Source,
     ingest,
     part_hashes,
     rejected_table,
     rows_table,
 )
 from ..stages.readers import find_files, is_dataset_folder, kind_of
+from ..stages.source import Source
 from .config import Config
 from .fingerprint import canonical, key
 from .store import Address, Part, Store, whole_file

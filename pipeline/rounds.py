@@ -162,7 +162,8 @@ class Settling:
             wanted[name] = part, np.union1d(before, own)
         tasks = []
         for name, (part, own) in wanted.items():
-            known = known_places(self.store, step.folder, name, number)
+            round_name = step.stage.round_name(number)
+            known = known_places(self.store, step.folder, name, round_name)
             if len(missing := np.setdiff1d(own, known)):
                 some = tuple(missing.tolist())
                 tasks.append(
@@ -191,7 +192,7 @@ class Settling:
                 self.store,
                 signal.folder,
                 part.name(signal.whole),
-                later,
+                signal.stage.round_name(later),
                 places,
                 list(read.values()),
             )

@@ -9,7 +9,7 @@
                                                   it comes from more than the conversations
       <use>-<key>/step.json                       the text that was hashed into the key
       <use>-<key>/fitted.parquet                  what a scorer must know of the whole pool
-      <use>-<key>/round-<number>/<part hash>/     see `round_files`
+      <use>-<key>/<round>/<part hash>/            see `round_files`
 
 A file gets its name only when it is whole (written aside, synced, renamed), and nothing is ever
 rewritten. Pages carry checksums; a file says inside what it is. One that fails is named, set aside

@@ -64,7 +64,8 @@ def compute(stage: Stage, task: Task, root: str) -> Receipt:
         store.write(task.folder, task.part, stage(rows, task.missing), task.whole)
     else:
         added = stage(rows.take(task.some), task.missing, task.number)
-        keep_round(store, task.folder, task.part.name(task.whole), task.number, task.some, added)
+        name = stage.round_name(task.number)
+        keep_round(store, task.folder, task.part.name(task.whole), name, task.some, added)
     return Receipt(task.part, task.n_rows, time.perf_counter() - began, dict(stage.spent()))
 
 

@@ -34,6 +34,11 @@ class Random(Scorer):
 
 def uniform(seed: int, sample_ids: pa.ChunkedArray) -> np.ndarray:
     """Return one number in [0, 1) per sample id, exact in float32 (24 bits)."""
+    return (bits(seed, sample_ids) >> np.uint64(40)).astype(np.float64) / (1 << 24)
+
+
+def bits(seed: int, sample_ids: pa.ChunkedArray) -> np.ndarray:
+    """Return 64 random bits per sample id, (rows,) uint64: a hash of seed and id."""
     key = seed.to_bytes(16, "little", signed=True)
-    bits = [xxhash.xxh3_64_intdigest(key + sample.as_py().encode()) >> 40 for sample in sample_ids]
-    return np.array(bits, dtype=np.float64) / (1 << 24)
+    hashes = [xxhash.xxh3_64_intdigest(key + sample.as_py().encode()) for sample in sample_ids]
+    return np.array(hashes, dtype=np.uint64)

@@ -72,6 +72,14 @@ class Stage(Params, ABC):
         """In how many rounds its columns come; the later ones for some rows only."""
         return 1
 
+    def round_name(self, number: int) -> str:
+        """Return what names the results of a later round, beside `identity`.
+
+        Args:
+            number: from 1 to `n_rounds` - 1.
+        """
+        return f"round-{number}"
+
     def round_size(self, number: int) -> int:
         """Return how many units of work a row is in a round, such as noisy copies; default: one.
 

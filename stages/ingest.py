@@ -17,7 +17,6 @@ from typing import Any
 
 import pyarrow as pa
 import xxhash
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ..errors import DataError
 from .base import ROWS
@@ -25,12 +24,12 @@ from .formats import FORMATS, BadRecord, Conversation, find_format, read_record
 from .hub import read_dataset_folder, read_hub
 from .readers import find_files, is_dataset_folder, read_file
 from .records import Record
+from .source import Source
 
 REASON_CHARS = 300
 PEEK = 100  # records looked at to find the format of a source,
 PEEK_BROKEN = 10_000  # or more until one can be read at all
 SPOKEN = ("content", "tool_calls")
-PARTS = ("messages", "instruction", "input", "answer", "system", "tools")
 REJECTED = pa.schema(
     [
         ("row_id", pa.int64()),
@@ -41,44 +40,6 @@ REJECTED = pa.schema(
         ("raw", pa.string()),
     ]
 )
-
-
-class Source(BaseModel):
-    """One entry of `data`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    """Becomes the column `source`."""
-    path: str = Field(min_length=1)
-    """A file, folder or glob, a `datasets` folder, or a dataset of the hub."""
-    format: str = "auto"
-    """auto, or one of `FORMATS`."""
-    revision: str | None = None
-    """Branch, tag or commit, for a dataset of the hub."""
-    subset: str | None = None
-    """Configuration, for a dataset of the hub."""
-    split: str | None = None
-    columns: dict[str, str] | None = None
-    """Which field plays which part: messages, or instruction, input, answer; system, tools."""
-
-    @field_validator("format")
-    @classmethod
-    def _known_format(cls, name: str) -> str:
-        if name != "auto" and name not in FORMATS:
-            raise ValueError(f"{name!r} is not one of auto, {', '.join(FORMATS)}")
-        return name
-
-    @model_validator(mode="after")
-    def _whole_columns(self) -> "Source":
-        if self.columns is not None:
-            if unknown := [part for part in self.columns if part not in PARTS]:
-                raise ValueError(f"columns {unknown} are not among {', '.join(PARTS)}")
-            if self.format == "auto" and not (
-                "messages" in self.columns or {"instruction", "answer"} <= set(self.columns)
-            ):
-                raise ValueError("columns must name messages, or instruction and answer")
-        return self
 
 
 @dataclass
@@ -113,7 +74,8 @@ def ingest(
     """
     part = RawPart(0)
     for source, revision in sources:
-        for file, record, parts in _with_format(source, _records(source, revision, max_chars)):
+        records = itertools.islice(_records(source, revision, max_chars), source.limit)
+        for file, record, parts in _with_format(source, records):
             if part.n == part_rows:
                 yield part
                 part = RawPart(part.first + part.n)
@@ -161,11 +123,8 @@ def sample_id(conversation: Conversation) -> str:
     Raises:
         BadRecord: text that is not UTF-8.
     """
-    try:
-        content = _json([conversation.messages, conversation.tools, conversation.input_start])
-    except UnicodeEncodeError as error:
-        raise BadRecord("not UTF-8: a broken byte or a lone surrogate") from error
-    return xxhash.xxh3_128_hexdigest(content)
+    content = [conversation.messages, conversation.tools, conversation.input_start]
+    return xxhash.xxh3_128_hexdigest(_utf8(content))
 
 
 def _records(source: Source, revision: str, max_chars: int) -> Iterator[tuple[int, Record]]:
@@ -245,10 +204,7 @@ def _row(record: Record, parts: Mapping[str, tuple[str, ...]], max_chars: int) -
         raise BadRecord(f"too long: {n_chars} characters, max_chars is {max_chars}")
     other = {name: _plain(value) for name, value in conversation.other.items()}
     row = {"sample_id": sample_id(conversation), "other": other}
-    try:
-        _json(other)
-    except UnicodeEncodeError as error:
-        raise BadRecord("not UTF-8: a broken byte or a lone surrogate") from error
+    _utf8(other)
     names = ("messages", "tools", "input_start")
     return row | {name: getattr(conversation, name) for name in names}
 
@@ -284,6 +240,13 @@ def _natural(values: list[object]) -> pa.Array:
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         texts = [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
         return pa.array(texts, pa.string())
+
+
+def _utf8(value: object) -> bytes:
+    try:
+        return _json(value)
+    except UnicodeEncodeError as error:
+        raise BadRecord("not UTF-8: a broken byte or a lone surrogate") from error
 
 
 def _json(value: object) -> bytes:

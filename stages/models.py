@@ -57,9 +57,23 @@ class LM:
         """Return statistics of `targets` (tokens,), foreseen from `states` (tokens, dim)."""
         return token_stats(states, self.head, targets, names, self.kernel, self.precision)
 
-    def hidden(self, ids: Tensor) -> Tensor:
-        """Return the last hidden states (batch, positions, dim) of ids padded at the end."""
-        states: Tensor = self.backbone(input_ids=ids, use_cache=False).last_hidden_state
+    @property
+    def embedding_dim(self) -> int:
+        """Numbers in a token embedding, which in some families is not the hidden size."""
+        dim: int = self.backbone.get_input_embeddings().weight.shape[1]
+        return dim
+
+    def hidden(self, ids: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return the last hidden states (batch, positions, dim) of ids padded at the end.
+
+        `noise` (batch, positions, embedding dim) fp32 is added in fp32 to what the embedding module
+        gives: after a scale inside it (Gemma), before position embeddings (GPT-2).
+        """
+        given = {"input_ids": ids}
+        if noise is not None:
+            clean = self.backbone.get_input_embeddings()(ids)
+            given = {"inputs_embeds": (noise + clean).to(clean.dtype)}
+        states: Tensor = self.backbone(**given, use_cache=False).last_hidden_state
         return states
 
 

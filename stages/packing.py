@@ -31,7 +31,7 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return batches
 
 
-def pad(sequences: Sequence[Sequence[int]], filler: int = 0) -> np.ndarray:
+def pad(sequences: Sequence[Sequence[int] | np.ndarray], filler: int = 0) -> np.ndarray:
     """Return the sequences as one (rows, longest) int64 array, padded at the end.
 
     Causal attention never looks to the right, so padding at the end needs no mask.

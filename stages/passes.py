@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..errors import WorkerError
+from ..kernels.noise import uniform
 from ..kernels.pooling import pool
 from .models import LM
 from .packing import pack, pad
@@ -42,6 +43,37 @@ class Tokens:
         return np.concatenate(places).astype(np.int64), rows
 
 
+@dataclass(frozen=True)
+class Noise:
+    """Uniform noise on the token embeddings of each sequence, U(-1, 1) times its scale.
+
+    A value is named by key, copy, position and dimension (`kernels.noise`), never by a place in a
+    batch.
+
+    Attributes:
+        keys: (sequences,) int64, whose noise.
+        copies: (sequences,) int64, which draw of it.
+        first: (sequences,) int64, position in the noise of the sequence's first token.
+        scales: (sequences,) float64.
+    """
+
+    keys: np.ndarray
+    copies: np.ndarray
+    first: np.ndarray
+    scales: np.ndarray
+
+    def of(self, batch: Sequence[int], length: int, lm: LM) -> torch.Tensor:
+        """Return the noise of a batch of sequences, (batch, length, embedding dim) fp32."""
+        at = np.asarray(batch)
+        keys, copies, first = (
+            torch.from_numpy(values[at]).to(lm.device)
+            for values in (self.keys, self.copies, self.first)
+        )
+        scales = torch.from_numpy(self.scales[at].astype(np.float32)).to(lm.device)
+        noise = uniform(keys, copies, first, length, lm.embedding_dim, lm.kernel)
+        return noise.mul_(scales[:, None, None])
+
+
 @dataclass
 class PassResult:
     """What a pass found.
@@ -74,14 +106,16 @@ class Pass:
         wanted: for each group the statistics of `kernels.token_stats`.
         pooling: also return one vector per sequence, pooled so.
         batch_tokens: padded tokens of a batch.
+        noise: to add to the token embeddings.
     """
 
     lm: LM
-    sequences: Sequence[Sequence[int]]
+    sequences: Sequence[Sequence[int] | np.ndarray]
     groups: Mapping[str, Tokens]
     wanted: Mapping[str, Sequence[str]]
     pooling: str | None = None
     batch_tokens: int = 8192
+    noise: Noise | None = None
     _result: PassResult = field(init=False)
 
     @torch.inference_mode()
@@ -125,7 +159,8 @@ class Pass:
     def _run_batch(self, batch: list[int]) -> None:
         result, device = self._result, self.lm.device
         ids = pad([self.sequences[i] for i in batch])
-        hidden = self.lm.hidden(torch.from_numpy(ids).to(device))
+        noise = self.noise.of(batch, ids.shape[1], self.lm) if self.noise else None
+        hidden = self.lm.hidden(torch.from_numpy(ids).to(device), noise)
         for name, stats in self.wanted.items():
             places, rows = self.groups[name].at(batch)
             if not len(places):

@@ -69,6 +69,7 @@ def test_what_the_command_line_needs_imports_nothing_heavy():
         "scorers",
         "pipeline",
         "stages/base.py",
+        "stages/modelled.py",
         "stages/formats.py",
         "stages/readers.py",
         "stages/ingest.py",

@@ -8,24 +8,19 @@ The numbers of a row do not depend on its batch beyond rounding: in fp32 a loss 
 1e-5 relative when the batch budget changes. With the same partition they are the same bytes.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, PrivateAttr, field_validator
 
-from ...errors import ConfigError
 from ...scorers.signals import CONDITIONS, PER_TOKEN, column_type, token_columns
-from ..base import ROWS, Resources, Stage, resolve_device
 from ..columns import Sequences
-from ..templates import check_template
+from ..modelled import ModelStage
 
-if TYPE_CHECKING:  # torch and transformers
-    from ..models import LM
+if TYPE_CHECKING:  # torch
     from ..passes import PassResult
-    from ..tokenize import Encoded, Encoder
+    from ..tokenize import Encoded, Tokenisation
 
 COLUMNS = (
     *(column for condition in CONDITIONS for column in token_columns(condition)),
@@ -37,118 +32,18 @@ WITHOUT_MODEL = ("answer_tokens", "instruction_tokens", "status")
 
 
 @final
-class Forward(Stage):
+class Forward(ModelStage):
     """Token statistics and embedding of each row under one model."""
 
-    depends_on_hardware: ClassVar[bool] = True
-
-    model: str
-    """A folder in Hugging Face format, or a repository of the hub."""
-    revision: str | None = None
-    """Branch, tag or commit on the hub."""
-    template: str = "none"
-    """none (instruction, newline), alpaca, vicuna, chat (the tokenizer's own) or a Jinja string."""
     tokenisation: Literal["exact", "official"] = "exact"
     """exact boundaries by character offsets, or tokenised apart as the published codes do."""
-    max_tokens: int | None = Field(default=None, ge=2)
-    """Longest sequence; by default the model's window, at most 2048."""
     pooling: Literal["mean", "weighted_mean", "last"] = "mean"
     """How the embedding is made from the last hidden states of instruction and answer."""
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """auto: bf16 where the processor computes it, else fp32."""
-    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    kernel: Literal["auto", "torch", "triton"] = "torch"
-    """What computes the statistics; triton needs an NVIDIA GPU, and has not been timed on one.
-    auto: triton where it can run, else torch."""
-    precision: Literal["exact", "fast"] = "exact"
-    """Of the products with the LM head; fast rounds logits to bf16 on a CPU, see kernels.logits."""
-    batch_tokens: int = Field(default=8192, ge=1)
-    """Tokens of a batch with its padding; bounds memory, and moves results by rounding only."""
-    trust_remote_code: bool = False
-    """Run code that comes with the model."""
-
-    _lm: "LM | None" = PrivateAttr(default=None)
-    _encoder: "Encoder | None" = PrivateAttr(default=None)
-    _spent: dict[str, float] = PrivateAttr(default_factory=dict)
-
-    @field_validator("template")
-    @classmethod
-    def _known_template(cls, template: str) -> str:
-        try:
-            check_template(template)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error  # so that pydantic adds the place
-        return template
-
-    @property
-    def reads(self) -> pa.Schema:
-        """The conversation."""
-        return pa.schema([ROWS.field(name) for name in ("messages", "tools", "input_start")])
 
     @property
     def adds(self) -> pa.Schema:
         """Every statistic under every condition, and the embedding."""
         return pa.schema([(column, column_type(column)) for column in COLUMNS])
-
-    def identity(self) -> dict[str, Any]:
-        """Return the model's content in place of its address, and what was chosen for `auto`."""
-        from ..hardware import resolve_dtype, resolve_kernel
-        from ..models import resolve_revision
-
-        device = resolve_device(self.device)
-        fields = self.model_dump(mode="json", exclude={"batch_tokens", "revision"})
-        return fields | {
-            "model": resolve_revision(self.model, self.revision),
-            "dtype": resolve_dtype(self.dtype, device),
-            "device": device,
-            "kernel": resolve_kernel(self.kernel, device),
-        }
-
-    def pinned(self) -> Self:
-        """Return this stage with the commit of a hub model, and what `auto` means here."""
-        from ..hardware import resolve_dtype, resolve_kernel  # torch
-        from ..models import resolve_revision
-
-        device = resolve_device(self.device)
-        exact: dict[str, str] = {
-            "device": device,
-            "dtype": resolve_dtype(self.dtype, device),
-            "kernel": resolve_kernel(self.kernel, device),
-        }
-        if not Path(self.model).is_dir():
-            exact["revision"] = resolve_revision(self.model, self.revision)
-        return self.model_copy(update=exact)
-
-    def resources(self) -> Resources:
-        """One GPU where the model runs on one."""
-        return Resources(gpus=1.0 if resolve_device(self.device) == "cuda" else 0.0)
-
-    def setup(self) -> None:
-        """Load the model and check it against its own logits."""
-        from .. import hardware, models  # torch and transformers
-        from ..tokenize import Encoder
-
-        device = resolve_device(self.device)
-        self._lm = models.load(
-            self.model,
-            self.revision,
-            dtype=hardware.resolve_dtype(self.dtype, device),
-            device=device,
-            attention=self.attention,
-            kernel=self.kernel,
-            precision=self.precision,
-            trust_remote_code=self.trust_remote_code,
-        )
-        window = models.window_of(
-            self.model, self.revision, self.max_tokens, self.trust_remote_code
-        )
-        self._encoder = Encoder(self._lm.tokenizer, self.template, self.tokenisation, window)
-        self._encoder.check(self.model)
-
-    def spent(self) -> Mapping[str, float]:
-        """Tokens run through the model, with and without padding, and halved batches."""
-        return self._spent
 
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         """Return the wanted columns."""
@@ -166,6 +61,9 @@ class Forward(Stage):
         if set(wanted) & set(pass_columns("alone")):
             columns |= self._alone(encoded, wanted)
         return pa.table({column: columns[column] for column in wanted})
+
+    def _tokenised(self) -> "Tokenisation":
+        return self.tokenisation
 
     def _given(self, encoded: list["Encoded"], wanted: Sequence[str]) -> dict[str, pa.Array]:
         usable = [(i, row) for i, row in enumerate(encoded) if row.answers]
@@ -223,8 +121,7 @@ class Forward(Stage):
             self.pooling if embeds else None,
             self.batch_tokens,
         ).run()
-        for name in ("tokens", "padded", "splits"):
-            self._spent[name] = self._spent.get(name, 0) + getattr(found, name)
+        self._count(found)
         return found
 
 

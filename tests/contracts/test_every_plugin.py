@@ -9,6 +9,7 @@ from tamis.pipeline import lookup
 EVERY = [(section, name) for section in lookup.FOLDERS for name in lookup.names(section)]
 NEEDED = {
     "forward": {"model": "x"},
+    "neighbours": {"model": "x"},
     "column": {"column": "data.x"},
     "embedding_column": {"column": "data.x"},
     "top_k": {"by": "a.score"},

@@ -57,6 +57,13 @@ def test_data_takes_one_or_several_paths(tmp_path, monkeypatch):
         applied(data=[" "])
 
 
+def test_a_limit_goes_to_every_data_entry():
+    assert applied(limit=5)["data"] == [{"name": "d", "path": "p", "limit": 5}]
+    both = applied(data=["a", "b"], limit=5)["data"]
+    assert [entry["limit"] for entry in both] == [5, 5]
+    assert "limit" not in applied()["data"][0]
+
+
 def test_model_and_dtype_go_to_every_signal_that_has_them(tmp_path):
     raw = applied(model=str(tmp_path), dtype="fp32")
     assert raw["signals"]["m"] == {"use": "forward", "model": str(tmp_path), "dtype": "fp32"}

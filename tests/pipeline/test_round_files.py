@@ -5,7 +5,7 @@ from tamis.errors import ArtifactError
 from tamis.pipeline.round_files import keep_round, known_places, read_round
 from tamis.pipeline.store import Store
 
-WHERE = ("noisy-1234", "part", 1)
+WHERE = ("noisy-1234", "part", "round-1")
 
 
 def table(places):
@@ -53,5 +53,5 @@ def test_a_file_of_another_part_is_not_taken(tmp_path):
     (path,) = tmp_path.rglob("*.parquet")
     other = path.parent.with_name("other")
     path.parent.rename(other)
-    with pytest.raises(ArtifactError, match="is not round 1 of noisy-1234 of part other"):
-        known_places(store, "noisy-1234", "other", 1)
+    with pytest.raises(ArtifactError, match="is not round-1 of noisy-1234 of part other"):
+        known_places(store, "noisy-1234", "other", "round-1")

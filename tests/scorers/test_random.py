@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 from tamis.scorers.checks import check_scorer
-from tamis.scorers.random import Random, uniform
+from tamis.scorers.random import Random, bits, uniform
 
 
 def rows(n=50):
@@ -33,6 +33,13 @@ def test_same_content_same_draw():
     table = pa.table({"sample_id": ["a", "b", "a"]})
     found = Random(seed=3)(table)["score"].to_pylist()
     assert found[0] == found[2] != found[1]
+
+
+def test_bits_are_the_draw_and_more():
+    ids = rows(9)["sample_id"]
+    assert bits(2, ids).dtype == np.uint64
+    assert ((bits(2, ids) >> np.uint64(40)) / 2**24).tolist() == uniform(2, ids).tolist()
+    assert (bits(2, ids) != bits(3, ids)).all()
 
 
 def test_contract():

@@ -8,13 +8,13 @@ import pytest
 from tamis.errors import DataError
 from tamis.stages.formats import Conversation
 from tamis.stages.ingest import (
-    Source,
     ingest,
     part_hashes,
     rejected_table,
     rows_table,
     sample_id,
 )
+from tamis.stages.source import Source
 from tamis.tests.tiny import alpaca, write_jsonl
 
 
@@ -24,6 +24,17 @@ def parts_of(*paths, part_rows=10, max_chars=1000, **fields):
         for i, path in enumerate(paths)
     ]
     return list(ingest(sources, part_rows=part_rows, max_chars=max_chars))
+
+
+def test_a_limit_takes_the_first_records_of_each_source(tmp_path):
+    paths = [tmp_path / f"{i}.jsonl" for i in range(2)]
+    for path in paths:
+        write_jsonl(path, alpaca(25))
+    parts = parts_of(*paths, limit=7)
+    assert [part.n for part in parts] == [10, 4]
+    assert [row["source"] for part in parts for row in part.rows] == ["s0"] * 7 + ["s1"] * 7
+    with pytest.raises(ValueError, match="greater than 0"):
+        parts_of(*paths[:1], limit=0)
 
 
 def test_positions_count_rejected_rows(tmp_path):

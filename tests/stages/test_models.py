@@ -43,6 +43,10 @@ def test_losses_are_those_of_the_models_own_logits(family, tmp_path):
         found = token_stats(states, lm.head, ids[:, 1:].reshape(-1))["loss"].reshape(3, -1)
     assert expected.std() > 0.3  # the losses differ, so that agreement means something
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    with torch.inference_mode():  # noise of zero goes through the embeddings, and changes nothing
+        clean, zero = lm.hidden(ids), torch.zeros(*ids.shape, lm.embedding_dim)
+        torch.testing.assert_close(lm.hidden(ids, zero), clean)
+        assert not torch.allclose(lm.hidden(ids, zero + 0.1), clean)
 
 
 def test_the_fused_gelu_is_the_same_function(gpt2):

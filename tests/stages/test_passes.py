@@ -3,8 +3,9 @@ import pytest
 import torch
 from tamis.errors import WorkerError
 from tamis.kernels.logits import LMHead
+from tamis.kernels.noise import uniform
 from tamis.stages.models import LM
-from tamis.stages.passes import Pass, Tokens
+from tamis.stages.passes import Noise, Pass, Tokens
 
 
 class Embedding:
@@ -110,3 +111,35 @@ def test_places_of_a_batch():
     places, rows = EVERY.at([2, 0])
     assert places.tolist() == [3, 4, 5, 6, 0, 1]
     assert rows.tolist() == [0, 0, 0, 0, 1, 1]
+
+
+class Noisy(Embedding):
+    """A backbone that also takes embeddings; they are its hidden states."""
+
+    def get_input_embeddings(self):
+        return torch.nn.Embedding.from_pretrained(torch.eye(8))
+
+    def __call__(self, inputs_embeds, use_cache):
+        self.calls.append(tuple(inputs_embeds.shape[:2]))
+        if inputs_embeds[..., 0].numel() > self.limit:
+            raise self.error
+        return type("Output", (), {"last_hidden_state": inputs_embeds})
+
+
+@pytest.mark.parametrize(("budget", "limit"), [(100, 10**9), (1, 10**9), (100, 6)])
+def test_noise_belongs_to_the_sequence_in_any_batch(budget, limit):
+    keys, copies, first = (np.array(v) for v in ([3, 4, 3, 5], [0, 0, 1, 2], [0, 2, 7, 0]))
+    noise = Noise(keys, copies, first, np.array([0.5, 0.1, 1.0, 0.0]))
+    backbone = Noisy(limit=limit)
+    found = Pass(
+        lm(backbone), SEQUENCES, {"all": EVERY}, {"all": ("loss",)}, None, budget, noise
+    ).run()
+    expected = []
+    for i, ids in enumerate(SEQUENCES):
+        one = [torch.tensor([int(values[i])]) for values in (keys, copies, first)]
+        states = torch.eye(8)[ids] + uniform(*one, len(ids), 8)[0] * noise.scales[i]
+        for place in range(1, len(ids)):
+            logp = (states[place - 1] * 3).log_softmax(-1)
+            expected.append(-logp[ids[place]].item())
+    np.testing.assert_allclose(found.stats["all"]["loss"], expected, rtol=1e-5)
+    assert (found.splits > 0) == (limit == 6)

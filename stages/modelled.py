@@ -1,0 +1,135 @@
+"""What stages that hold a causal LM share: which model, how it runs, and rows to tokens.
+
+Not a signal by itself: `signals.forward` and `signals.neighbours` build on it.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import pyarrow as pa
+from pydantic import Field, PrivateAttr, field_validator
+
+from ..errors import ConfigError
+from .base import ROWS, Resources, Stage, resolve_device
+from .templates import check_template
+
+if TYPE_CHECKING:  # torch and transformers
+    from .models import LM
+    from .passes import PassResult
+    from .tokenize import Encoder, Tokenisation
+
+
+class ModelStage(Stage):
+    """A stage that runs one causal LM over tokenised rows."""
+
+    depends_on_hardware: ClassVar[bool] = True
+
+    model: str
+    """A folder in Hugging Face format, or a repository of the hub."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    template: str = "none"
+    """none (instruction, newline), alpaca, vicuna, chat (the tokenizer's own) or a Jinja string."""
+    max_tokens: int | None = Field(default=None, ge=2)
+    """Longest sequence; by default the model's window, at most 2048."""
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """auto: bf16 where the processor computes it, else fp32."""
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    kernel: Literal["auto", "torch", "triton"] = "torch"
+    """What computes the statistics; triton needs an NVIDIA GPU, and has not been timed on one.
+    auto: triton where it can run, else torch."""
+    precision: Literal["exact", "fast"] = "exact"
+    """Of the products with the LM head; fast rounds logits to bf16 on a CPU, see kernels.logits."""
+    batch_tokens: int = Field(default=8192, ge=1)
+    """Tokens of a batch with its padding; bounds memory, and moves results by rounding only."""
+    trust_remote_code: bool = False
+    """Run code that comes with the model."""
+
+    _lm: "LM | None" = PrivateAttr(default=None)
+    _encoder: "Encoder | None" = PrivateAttr(default=None)
+    _spent: dict[str, float] = PrivateAttr(default_factory=dict)
+
+    @field_validator("template")
+    @classmethod
+    def _known_template(cls, template: str) -> str:
+        try:
+            check_template(template)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error  # so that pydantic adds the place
+        return template
+
+    @property
+    def reads(self) -> pa.Schema:
+        """The conversation."""
+        return pa.schema([ROWS.field(name) for name in ("messages", "tools", "input_start")])
+
+    def identity(self) -> dict[str, Any]:
+        """Return the model's content in place of its address, and what was chosen for `auto`."""
+        from .hardware import resolve_dtype, resolve_kernel
+        from .models import resolve_revision
+
+        device = resolve_device(self.device)
+        fields = self.model_dump(mode="json", exclude={"batch_tokens", "revision"})
+        return fields | {
+            "model": resolve_revision(self.model, self.revision),
+            "dtype": resolve_dtype(self.dtype, device),
+            "device": device,
+            "kernel": resolve_kernel(self.kernel, device),
+        }
+
+    def pinned(self) -> Self:
+        """Return this stage with the commit of a hub model, and what `auto` means here."""
+        from .hardware import resolve_dtype, resolve_kernel  # torch
+        from .models import resolve_revision
+
+        device = resolve_device(self.device)
+        exact: dict[str, str] = {
+            "device": device,
+            "dtype": resolve_dtype(self.dtype, device),
+            "kernel": resolve_kernel(self.kernel, device),
+        }
+        if not Path(self.model).is_dir():
+            exact["revision"] = resolve_revision(self.model, self.revision)
+        return self.model_copy(update=exact)
+
+    def resources(self) -> Resources:
+        """One GPU where the model runs on one."""
+        return Resources(gpus=1.0 if resolve_device(self.device) == "cuda" else 0.0)
+
+    def setup(self) -> None:
+        """Load the model and check it against its own logits."""
+        from . import hardware, models  # torch and transformers
+        from .tokenize import Encoder
+
+        device = resolve_device(self.device)
+        self._lm = models.load(
+            self.model,
+            self.revision,
+            dtype=hardware.resolve_dtype(self.dtype, device),
+            device=device,
+            attention=self.attention,
+            kernel=self.kernel,
+            precision=self.precision,
+            trust_remote_code=self.trust_remote_code,
+        )
+        window = models.window_of(
+            self.model, self.revision, self.max_tokens, self.trust_remote_code
+        )
+        self._encoder = Encoder(self._lm.tokenizer, self.template, self._tokenised(), window)
+        self._encoder.check(self.model)
+
+    def spent(self) -> Mapping[str, float]:
+        """Tokens run through the model, with and without padding, and halved batches."""
+        return self._spent
+
+    def _count(self, found: "PassResult") -> None:
+        """Add what a pass used up to what `spent` reports."""
+        for name in ("tokens", "padded", "splits"):
+            self._spent[name] = self._spent.get(name, 0) + getattr(found, name)
+
+    @abstractmethod
+    def _tokenised(self) -> "Tokenisation":
+        """Return how rows become tokens."""

@@ -1,0 +1,28 @@
+import pytest
+from pydantic import ValidationError
+from tamis.stages.source import Source
+
+
+def source(**fields):
+    return Source(name="pool", path="pool.jsonl", **fields)
+
+
+def test_columns_say_which_field_plays_which_part():
+    columns = {"instruction": "question", "answer": "reply"}
+    assert source(columns=columns).columns == columns
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"format": "alpacca"}, "'alpacca' is not one of auto, alpaca"),
+        ({"columns": {"reply": "a"}}, r"columns \['reply'\] are not among messages, instruction"),
+        ({"columns": {"instruction": "q"}}, "must name messages, or instruction and answer"),
+        ({"limit": 0}, "greater than 0"),
+        ({"limit": 2.5}, "valid integer"),
+        ({"rows": 7}, "Extra inputs are not permitted"),
+    ],
+)
+def test_what_does_not_fit_is_said(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        source(**fields)
