@@ -7,7 +7,7 @@ same bits on every run keeps the answer and does not tune again.
 
 import statistics
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -68,23 +68,29 @@ def fastest_tile(
         for tile in candidates(*table_key(hidden.contiguous(), head))
     }
     medians = dict.fromkeys(calls, float("inf"))
-    first = next(iter(calls))
+    times: dict[Tile, list[float]] = {tile: [] for tile in _agreeing(calls)}
+    for _ in range(runs):
+        for tile, some in times.items():
+            some.append(timer(calls[tile]))
+    medians |= {tile: statistics.median(values) for tile, values in times.items()}
+    return min(medians, key=medians.__getitem__), medians
+
+
+def _agreeing(calls: Mapping[Tile, Callable[[], dict[str, Tensor]]]) -> list[Tile]:
+    """The tiles whose numbers are those of the first one."""
+    first, *others = calls
     expected = calls[first]()
-    for tile in [*calls][1:]:
-        differing = _differing(calls[tile](), expected)
-        if differing:
+    agreeing = [first]
+    for tile in others:
+        if differing := _differing(calls[tile](), expected):
             warnings.warn(
                 f"{tile} is left out: its {', '.join(differing)} is not that of {first}",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-            del calls[tile]
-    times: dict[Tile, list[float]] = {tile: [] for tile in calls}
-    for _ in range(runs):
-        for tile, call in calls.items():
-            times[tile].append(timer(call))
-    medians |= {tile: statistics.median(values) for tile, values in times.items()}
-    return min(medians, key=medians.__getitem__), medians
+        else:
+            agreeing.append(tile)
+    return agreeing
 
 
 def cuda_milliseconds(call: Callable[[], object], device: torch.device) -> float:
