@@ -15,7 +15,7 @@ def test_columns_say_which_field_plays_which_part():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"format": "alpacca"}, "'alpacca' is not one of auto, alpaca"),
+        ({"format": "alpacca"}, "'alpacca' is not one of auto, messages"),
         ({"columns": {"reply": "a"}}, r"columns \['reply'\] are not among messages, instruction"),
         ({"columns": {"instruction": "q"}}, "must name messages, or instruction and answer"),
         ({"limit": 0}, "greater than 0"),
