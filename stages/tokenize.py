@@ -212,3 +212,8 @@ class Encoder:
         if self.tokenisation == "official":
             return self.window - first + max(start, 1)
         return start + min(last, self.window) - first
+
+
+def scored(first: int, last: int) -> np.ndarray:
+    """Return the positions of the scored tokens in [first, last): the very first has no loss."""
+    return np.arange(max(first, 1), max(last, 1))

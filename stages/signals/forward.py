@@ -17,10 +17,10 @@ import pyarrow as pa
 from ...scorers.signals import CONDITIONS, PER_TOKEN, column_type, token_columns
 from ..columns import Sequences
 from ..modelled import ModelStage
+from ..tokenize import Encoded, scored
 
 if TYPE_CHECKING:  # torch
     from ..passes import PassResult
-    from ..tokenize import Encoded, Tokenisation
 
 COLUMNS = (
     *(column for condition in CONDITIONS for column in token_columns(condition)),
@@ -62,12 +62,12 @@ class Forward(ModelStage):
             columns |= self._alone(encoded, wanted)
         return pa.table({column: columns[column] for column in wanted})
 
-    def _tokenised(self) -> "Tokenisation":
+    def _tokenised(self) -> Tokenisation:
         return self.tokenisation
 
-    def _given(self, encoded: list["Encoded"], wanted: Sequence[str]) -> dict[str, pa.Array]:
+    def _given(self, encoded: list[Encoded], wanted: Sequence[str]) -> dict[str, pa.Array]:
         usable = [(i, row) for i, row in enumerate(encoded) if row.answers]
-        answers = [[_span(*span) for span in row.answers] for _, row in usable]
+        answers = [[scored(*span) for span in row.answers] for _, row in usable]
         groups = {
             "given": [np.concatenate(spans) for spans in answers],
             "instruction": [_instruction(row) for _, row in usable],
@@ -87,9 +87,9 @@ class Forward(ModelStage):
             columns["embedding"] = sequences.lists(vectors.ravel(), n_numbers, pa.float16())
         return columns
 
-    def _alone(self, encoded: list["Encoded"], wanted: Sequence[str]) -> dict[str, pa.Array]:
+    def _alone(self, encoded: list[Encoded], wanted: Sequence[str]) -> dict[str, pa.Array]:
         usable = [(i, *answer) for i, row in enumerate(encoded) for answer in row.alone]
-        positions = [_span(start, len(ids)) for _, ids, start in usable]
+        positions = [scored(start, len(ids)) for _, ids, start in usable]
         found = self._pass([ids for _, ids, _ in usable], {"alone": positions}, wanted)
         rows = np.array([i for i, _, _ in usable], dtype=np.int64)
         sequences = Sequences(rows, found.status, len(encoded))
@@ -131,12 +131,7 @@ def pass_columns(*conditions: str) -> list[str]:
     return [*columns, "embedding"] if "given" in conditions else columns
 
 
-def _span(first: int, last: int) -> np.ndarray:
-    """Positions of the scored tokens in [first, last): the very first token has no loss."""
-    return np.arange(max(first, 1), max(last, 1))
-
-
-def _instruction(row: "Encoded") -> np.ndarray:
+def _instruction(row: Encoded) -> np.ndarray:
     """Positions before the last answer that are not in an answer."""
     inside = np.zeros(row.answers[-1][0], dtype=bool)
     for first, last in row.answers[:-1]:

@@ -35,10 +35,10 @@ from ...scorers.signals import column_type
 from ..base import ROWS
 from ..columns import Sequences
 from ..modelled import ModelStage
+from ..tokenize import Encoded, Tokenisation, scored
 
 if TYPE_CHECKING:  # torch
     from ..passes import PassResult
-    from ..tokenize import Encoded, Tokenisation
 
 T = TypeVar("T")
 SLAB = 128
@@ -131,7 +131,7 @@ class Neighbours(ModelStage):
         ]
         return pa.concat_tables(slabs)
 
-    def _tokenised(self) -> "Tokenisation":
+    def _tokenised(self) -> Tokenisation:
         return "official" if self.mode == "official" else "exact"
 
     def _slab(self, rows: pa.Table, wanted: Sequence[str], copies: range) -> pa.Table:
@@ -147,7 +147,7 @@ class Neighbours(ModelStage):
 
     def _noisy(
         self,
-        encoded: list["Encoded"],
+        encoded: list[Encoded],
         usable: np.ndarray,
         keys: np.ndarray,
         n_rows: int,
@@ -160,12 +160,12 @@ class Neighbours(ModelStage):
         turns = [len(row.answers) for row in encoded]
         owner = np.repeat(np.arange(len(encoded)), turns)
         lengths = np.array([len(row.ids) for row in encoded])
-        spans = [_span(*span) for row in encoded for span in row.answers]
+        spans = [scored(*span) for row in encoded for span in row.answers]
         whole = [np.concatenate(some) for some in _split(spans, turns)]
         ids = [np.array(row.ids) for row in encoded]
         given = self._pass(ids, whole, (keys, np.zeros_like(keys), lengths), copies)
         bare = [pair for row in encoded for pair in self._bare(row)]
-        bare_spans = [_span(start, len(ids)) for ids, start in bare]
+        bare_spans = [scored(start, len(ids)) for ids, start in bare]
         ends = np.array([last for row in encoded for _, last in row.answers])
         first = ends - np.array([len(ids) for ids, _ in bare])
         ids = [ids for ids, _ in bare]
@@ -193,7 +193,7 @@ class Neighbours(ModelStage):
         }
         return columns | {name: one.status_column() for name, one in passes.items()}
 
-    def _bare(self, row: "Encoded") -> Iterator[tuple[np.ndarray, int]]:
+    def _bare(self, row: Encoded) -> Iterator[tuple[np.ndarray, int]]:
         """Each answer alone: header and answer, and where it begins.
 
         `official` may keep one token more of an answer that is cut than there is in the
@@ -259,11 +259,6 @@ class Neighbours(ModelStage):
         ).run()
         self._count(found)
         return found
-
-
-def _span(first: int, last: int) -> np.ndarray:
-    """Positions of the scored tokens in [first, last): the very first token has no loss."""
-    return np.arange(max(first, 1), max(last, 1))
 
 
 def _split(items: list[T], counts: list[int]) -> list[list[T]]:
