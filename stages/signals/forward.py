@@ -17,7 +17,7 @@ import pyarrow as pa
 from ...scorers.signals import CONDITIONS, PER_TOKEN, column_type, token_columns
 from ..columns import Sequences
 from ..modelled import ModelStage
-from ..tokenize import Encoded, scored
+from ..tokenize import Encoded, Tokenisation, scored
 
 if TYPE_CHECKING:  # torch
     from ..passes import PassResult
