@@ -1,4 +1,4 @@
-"""The command line: `tamis select`, `score`, `plan` and `agreement`.
+"""The command line: `tamis select`, `score`, `plan`, `agreement` and `tokens`.
 
 Exit codes: 0 done, 1 stopped and resumable, 2 the user's mistake, 130 interrupted.
 """
@@ -138,6 +138,27 @@ def plan(
     said = Overrides(data or (), model, budget, limit, None, store, None, dtype, sets or ())
     loaded = load(config, said, allow_code)
     _show(_described(loaded))
+
+
+@app.command()
+def tokens(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    row: Annotated[int, typer.Argument(metavar="ROW", help="row_id, as in its ledger.")],
+    scorer: Annotated[str | None, typer.Option(help="Which `tshirt` block of several.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    allow_code: AllowCode = False,
+) -> None:
+    """Show what the instruction did for each token of a row's answer, and which tokens counted."""
+    import json
+
+    from .summary import show_tokens
+    from .token_view import token_view
+
+    found = token_view(run, row, scorer, allow_code)
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), ensure_ascii=False))
+    else:
+        _show(show_tokens(found))
 
 
 def _described(config: Config) -> RenderableType:

@@ -205,11 +205,12 @@ class _Planner:
         if isinstance(params, Scorer) and params.fits_pool:
             made["pool"] = [part.name(whole) for part in self.pool.parts]
         text = canonical(made)
-        folder = f"{_short(use_of(params))}-{key(text)}"
+        folder = folder_of(params, key(text))
         columns |= {f"{name}.{column}": Address(folder, column, whole) for column in wanted}
         return Step(name, stage, wanted, reads, whole, text, folder)
 
 
-def _short(use: str) -> str:
-    """The name of a file without its folder, for the user's own."""
-    return use.rpartition("/")[2].removesuffix(".py")
+def folder_of(params: Params, name: str) -> str:
+    """Return where the results of a block with this key live: a user's file without its folder."""
+    short = use_of(params).rpartition("/")[2].removesuffix(".py")
+    return f"{short}-{name}"

@@ -16,6 +16,9 @@ from .logs import printable
 from .plan import Plan
 from .pool import Pool
 from .store import Store
+from .token_view import TokenView
+
+COUNTS = 0.5  # a token is shown as counted if it was in so many of the copies
 
 
 def summarise(folder: Path, manifest: Mapping[str, Any], was_done: bool) -> RenderableType:
@@ -67,6 +70,27 @@ def summarise_agreement(found: Agreement) -> RenderableType:
         f"{found.same:,} of {found.kept:,} rows are those of the exhaustive selection "
         f"({share:.1%}), with {found.took:,} of {found.of:,} copies ({work:.1%})"
     )
+
+
+def show_tokens(view: TokenView) -> RenderableType:
+    """Return an answer in the colours of its tokens, and the numbers of each.
+
+    Green: the instruction helps; red: it misleads; without colour: the token did not count.
+    """
+    score = "no score" if view.score is None else f"{view.scorer} {view.score:.4f}"
+    head = (
+        f"row {view.row_id}, {view.outcome}: {score} ({view.status}), {view.copies} copies, "
+        f"tokens with |delta| above {view.threshold:.4f} nats count"
+    )
+    answer = Text()
+    numbers = _table("token", ">delta", ">counted")
+    for token in view.tokens:
+        counts = token.counted >= COUNTS
+        style = ("green" if token.delta > 0 else "red") if counts else "dim"
+        answer.append(printable(token.text), style)
+        spelled = Text(repr(printable(token.text)), style)
+        numbers.add_row(spelled, f"{token.delta:+.4f}", f"{token.counted:.0%}")
+    return Group(Text(head), Text(), answer, Text(), numbers)
 
 
 def describe_plan(plan: Plan, pool: Pool, store: Store, is_read: bool) -> RenderableType:

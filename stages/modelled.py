@@ -14,11 +14,13 @@ from pydantic import Field, PrivateAttr, field_validator
 from ..errors import ConfigError
 from .base import ROWS, Resources, Stage, resolve_device
 from .templates import check_template
+from .tokenize import Encoder, Tokenisation
 
 if TYPE_CHECKING:  # torch and transformers
+    from transformers import PreTrainedTokenizerBase
+
     from .models import LM
     from .passes import PassResult
-    from .tokenize import Encoder, Tokenisation
 
 
 class ModelStage(Stage):
@@ -49,7 +51,7 @@ class ModelStage(Stage):
     """Run code that comes with the model."""
 
     _lm: "LM | None" = PrivateAttr(default=None)
-    _encoder: "Encoder | None" = PrivateAttr(default=None)
+    _encoder: Encoder | None = PrivateAttr(default=None)
     _spent: dict[str, float] = PrivateAttr(default_factory=dict)
 
     @field_validator("template")
@@ -99,10 +101,21 @@ class ModelStage(Stage):
         """One GPU where the model runs on one."""
         return Resources(gpus=1.0 if resolve_device(self.device) == "cuda" else 0.0)
 
+    def encoder(self, tokenizer: "PreTrainedTokenizerBase | None" = None) -> Encoder:
+        """Return what makes tokens of rows; loads a tokenizer if none is given, and no model."""
+        from . import models  # torch and transformers
+
+        found = tokenizer or models.load_tokenizer(
+            self.model, self.revision, self.trust_remote_code
+        )
+        window = models.window_of(
+            self.model, self.revision, self.max_tokens, self.trust_remote_code
+        )
+        return Encoder(found, self.template, self._tokenised(), window)
+
     def setup(self) -> None:
         """Load the model and check it against its own logits."""
         from . import hardware, models  # torch and transformers
-        from .tokenize import Encoder
 
         device = resolve_device(self.device)
         self._lm = models.load(
@@ -115,10 +128,7 @@ class ModelStage(Stage):
             precision=self.precision,
             trust_remote_code=self.trust_remote_code,
         )
-        window = models.window_of(
-            self.model, self.revision, self.max_tokens, self.trust_remote_code
-        )
-        self._encoder = Encoder(self._lm.tokenizer, self.template, self._tokenised(), window)
+        self._encoder = self.encoder(self._lm.tokenizer)
         self._encoder.check(self.model)
 
     def spent(self) -> Mapping[str, float]:
@@ -131,5 +141,5 @@ class ModelStage(Stage):
             self._spent[name] = self._spent.get(name, 0) + getattr(found, name)
 
     @abstractmethod
-    def _tokenised(self) -> "Tokenisation":
+    def _tokenised(self) -> Tokenisation:
         """Return how rows become tokens."""

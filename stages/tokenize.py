@@ -217,3 +217,33 @@ class Encoder:
 def scored(first: int, last: int) -> np.ndarray:
     """Return the positions of the scored tokens in [first, last): the very first has no loss."""
     return np.arange(max(first, 1), max(last, 1))
+
+
+def compared(row: Encoded, window: int) -> list[tuple[int, int]]:
+    """Return for each answer the range in `ids` of the tokens that both passes score.
+
+    Both are matched from the end of the answer, cut at the window.
+    """
+    ranges = []
+    for (first, last), (ids, start) in zip(row.answers, row.alone, strict=True):
+        n_alone = len(scored(start, min(len(ids), start + window - first)))
+        n_shared = min(len(scored(first, last)), n_alone)
+        ranges.append((last - n_shared, last))
+    return ranges
+
+
+def token_texts(
+    tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], first: int, last: int
+) -> list[str]:
+    """Return the text that each of the tokens [first, last) adds to those before it.
+
+    A token that ends inside a character adds a replacement character, and the next ones the rest.
+    """
+    texts, before = [], tokenizer.decode(list(ids[:first]))
+    for end in range(first + 1, last + 1):
+        through = tokenizer.decode(list(ids[:end]))
+        pairs = enumerate(zip(before, through, strict=False))
+        same = next((i for i, (a, b) in pairs if a != b), min(len(before), len(through)))
+        texts.append(through[same:])
+        before = through
+    return texts

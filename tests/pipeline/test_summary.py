@@ -1,12 +1,21 @@
 import io
+from dataclasses import replace
 
 import pyarrow as pa
 from rich.console import Console
+from tamis.pipeline.agreement import Agreement
 from tamis.pipeline.plan import make_plan
 from tamis.pipeline.pool import Pool, pool_key, read_pool
 from tamis.pipeline.run import select
 from tamis.pipeline.store import Store
-from tamis.pipeline.summary import describe_plan, summarise, summarise_scores
+from tamis.pipeline.summary import (
+    describe_plan,
+    show_tokens,
+    summarise,
+    summarise_agreement,
+    summarise_scores,
+)
+from tamis.pipeline.token_view import Token, TokenView
 from tamis.tests.runs import quiet, run_config
 
 
@@ -25,6 +34,24 @@ def test_a_summary_says_where_and_why(tmp_path):
         assert line in text
     again = shown(summarise(result.folder.path, result.manifest, was_done=True))
     assert again.startswith("already done: 60 rows in")
+
+
+def test_tokens_are_printable_and_show_what_counted():
+    tokens = (Token("a\x1b[31m", 0.5, 1.0), Token(" b", -0.25, 0.0))
+    view = TokenView(3, "tshirt", "ok", 0.5, "kept", 0.1, 4, tokens)
+    text = shown(show_tokens(view))
+    assert "row 3, kept: tshirt 0.5000 (ok), 4 copies" in text
+    assert "\x1b" not in text
+    assert "+0.5000" in text
+    assert "100%" in text
+    assert "no score" in shown(show_tokens(replace(view, score=None)))
+
+
+def test_agreement():
+    text = shown(summarise_agreement(Agreement(kept=20, same=19, took=30, of=120)))
+    assert "19 of 20 rows" in text
+    assert "(95.0%)" in text
+    assert "30 of 120 copies (25.0%)" in text
 
 
 def test_scores(tmp_path):

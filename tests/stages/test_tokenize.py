@@ -1,6 +1,6 @@
 import pytest
 from tamis.errors import ModelError
-from tamis.stages.tokenize import Encoder
+from tamis.stages.tokenize import Encoder, compared, scored, token_texts
 from tamis.tests.tiny import conversation, make_sentencepiece_like, make_tokenizer
 from transformers import AutoTokenizer
 
@@ -55,6 +55,32 @@ def test_exact_scores_the_same_tokens_in_both_passes(with_bos):
         (first, last), (alone, start) = encoded.answers[0], encoded.alone[0]
         assert alone[start:] == encoded.ids[first:last]
         assert alone[:start] == [with_bos.bos_token_id]
+
+
+@pytest.mark.parametrize("tokenisation", ["exact", "official"])
+@pytest.mark.parametrize("which", ["plain", "with_bos"])
+def test_compared_tokens_are_those_that_both_passes_score(which, tokenisation, request):
+    encoder = Encoder(request.getfixturevalue(which), "none", tokenisation, 24)
+    for encoded in encoder.encode(ROWS):
+        for (first, last), (ids, start), (low, high) in zip(
+            encoded.answers, encoded.alone, compared(encoded, 24), strict=True
+        ):
+            alone = len(scored(start, min(len(ids), start + 24 - first)))
+            assert (low, high) == (last - min(last - first, alone), last)
+    assert scored(0, 4).tolist() == [1, 2, 3]
+
+
+def test_texts_of_tokens_make_the_text(plain):
+    for encoded in Encoder(plain, "none", "exact", 512).encode(ROWS):
+        ((first, last),) = encoded.answers
+        texts = token_texts(plain, encoded.ids, first, last)
+        assert len(texts) == last - first
+        whole = plain.decode(encoded.ids)
+        assert whole.startswith(
+            plain.decode(encoded.ids[:first]).rstrip("\N{REPLACEMENT CHARACTER}")
+        )
+        if all("\N{REPLACEMENT CHARACTER}" not in text for text in texts):
+            assert whole.endswith("".join(texts))
 
 
 def test_bos_is_what_the_tokenizer_adds(plain, with_bos, like_llama):
