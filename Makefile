@@ -46,8 +46,9 @@ test: $(READY)  ## Run the tests that CI runs
 test-all: $(READY)  ## Run every test that this machine can
 	$(BIN)/pytest -m "not gpu"
 
-test-gpu: $(READY)  ## Run the tests that need a GPU
+test-gpu: $(READY)  ## Run the tests of the kernels on a GPU
 	$(BIN)/pytest -m gpu
+	$(BIN)/pytest tests/kernels -m "not gpu and not compat"  # compiled, where there is a GPU
 
 lint: $(READY)  ## Check style
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ import triton.language as tl
 
 from .divergence import CLOSE, HEAVY
 from .divergence_heavy import BITS
-from .token_stats import MASKED
+from .logits import MASKED
 from .token_stats_kernels import multiply, shape
 from .token_stats_triton import LOG2_E
 

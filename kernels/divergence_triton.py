@@ -8,6 +8,7 @@ Words that hold much probability and on which the models agree are left out and 
 the marks of fit in 64 MB. `divergence_kernels` has the form of the terms.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -19,8 +20,9 @@ from .divergence import Side, bounded, checked
 from .divergence_heavy import BITS, heavy_sums
 from .divergence_kernels import divergence_kernel
 from .logits import LMHead
-from .tiles import INTERPRETED, Tile, choose_splits
-from .token_stats_triton import TYPES, capability_of, factors, token_stats_triton
+from .tiles import INTERPRETED, Tile, choose_splits, small_shared
+from .token_stats import token_stats
+from .token_stats_triton import TYPES, capability_of, factors
 
 MASK_BYTES = 1 << 26  # of marks at once
 
@@ -63,15 +65,15 @@ def jensen_shannon_triton(
         for hidden, head in ((hidden_p, head_p), (hidden_q, head_q))
     ]
     none = torch.zeros(len(hidden_p), dtype=torch.int64, device=hidden_p.device)
-    lses = [token_stats_triton(*side, none, ("lse",))["lse"] for side in sides]
+    lses = [token_stats(*side, none, ("lse",), "triton")["lse"] for side in sides]
     if not len(hidden_p):
         return lses[0]
     capability, multiprocessors = capability_of(hidden_p)
     if tile is None:
         operands = [tensor for hidden, head in sides for tensor in (hidden, head.weight)]
         itemsize = 4 if _upcast(*operands) else hidden_p.itemsize
-        tile = INTERPRETED if interpreting() else choose_tile(itemsize, capability)
-    words = max(len(head.weight) for _, head in sides)
+        dims = [hidden.shape[1] for hidden, _ in sides]
+        tile = INTERPRETED if interpreting() else divergence_tile(itemsize, capability, dims)
     p, q = (Side(*side, lse) for side, lse in zip(sides, lses, strict=True))
     words = max(len(head.weight) for _, head in sides)
     some = max(tile.rows, MASK_BYTES * 8 // words // tile.rows * tile.rows)  # tokens
@@ -86,14 +88,16 @@ def jensen_shannon_triton(
     return bounded(total, p, q)
 
 
-def choose_tile(itemsize: int, capability: int) -> Tile:
+def divergence_tile(itemsize: int, capability: int, dims: Sequence[int]) -> Tile:
     """Return the tile: the largest of which two accumulators and marks need no local stores."""
-    small_shared = capability in (86, 87, 89) or capability >= 120
-    if itemsize == 4:
-        if small_shared:
-            return Tile(128, 64, 16, 8, 2)
-        return Tile(128, 64, 16 if capability < 90 else 32, 8, 3)
-    return Tile(128, 64, 32 if small_shared else 64, 8, 3)
+    small = small_shared(capability)
+    tile = Tile(128, 64, 32 if small else 64, 8, 3)
+    if itemsize == 4 and small:
+        tile = Tile(128, 64, 16, 8, 2)
+    elif itemsize == 4:
+        tile = Tile(128, 64, 16 if capability < 90 else 32, 8, 3)
+    uneven = Tile(64, 32, 16, 8, 2)  # masked loads take registers
+    return uneven if any(dim % tile.step for dim in dims) else tile
 
 
 def _upcast(*tensors: Tensor) -> bool:
@@ -151,16 +155,16 @@ def compile_cases(capability: int) -> list[CompileCase]:
         capability: 80, 86, 90, ...
     """
     return [
-        _case(choose_tile(dtype.itemsize, capability), TYPES[dtype], on)
+        _case(divergence_tile(dtype.itemsize, capability, [dim]), TYPES[dtype], on, dim == 4096)
         for dtype in (torch.bfloat16, torch.float32)
-        for on in (False, True)
+        for on, dim in ((False, 4096), (True, 4096), (True, 4100))
     ]
 
 
-def _case(tile: Tile, kind: str, on: bool) -> CompileCase:
+def _case(tile: Tile, kind: str, on: bool, even: bool) -> CompileCase:
     """The kernel with bias and softcap of both models, or with none of them."""
     signature = {"out": "*fp32", "marks": "*i32", "n": "i32", "numbers": "i32", "span": "i32"}
-    flags = _flags(tile, True, False)
+    flags = _flags(tile, even, False)
     for name in "pq":
         signature |= {f"h_{name}": f"*{kind}", f"w_{name}": f"*{kind}", f"lse_{name}": "*fp32"}
         signature |= {f"vocab_{name}": "i32", f"dim_{name}": "i32"}
@@ -170,5 +174,5 @@ def _case(tile: Tile, kind: str, on: bool) -> CompileCase:
             signature[f"bias_{name}"] = f"*{kind}"
         else:
             flags[f"bias_{name}"] = None
-    divisible = ("dim_p", "dim_q", "span")
+    divisible = ("dim_p", "dim_q", "span") if even else ("span",)
     return CompileCase(divergence_kernel, signature, flags, tile.warps, tile.stages, divisible)

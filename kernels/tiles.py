@@ -46,6 +46,7 @@ class Tile:
 
 
 INTERPRETED = Tile(16, 64, 32, 4, 1)
+UNEVEN = Tile(64, 64, 16, 8, 2)  # masked loads take registers
 SMALL_DIM = 1024  # up to here two small programs per multiprocessor hide each other's exponentials
 
 
@@ -61,10 +62,16 @@ def choose_tile(
         aligned: rows of both operands start at multiples of 16 bytes, as descriptors need.
         bias: the head has one; its registers make the largest tile spill with Triton 3.9.
     """
+    tile = _even_tile(dim, itemsize, capability, aligned, bias)
+    return UNEVEN if dim % tile.step else tile
+
+
+def _even_tile(dim: int, itemsize: int, capability: int, aligned: bool, bias: bool) -> Tile:
+    """The tile for a hidden size that is a multiple of its step."""
     hopper, blackwell = capability // 10 == 9, capability // 10 in (10, 11)
     if itemsize == 4:
         return Tile(128, 128, 32, 8, 3) if hopper else Tile(128, 64, 32, 8, 2, halves=True)
-    if _small_shared(capability):
+    if small_shared(capability):
         return Tile(128, 128, 32, 8, 3)
     if blackwell:
         columns = 128 if aligned else 64  # by pointers, Triton 3.9 spills with 128
@@ -86,7 +93,7 @@ def candidates(
     """
     if itemsize == 4:
         others = _full_precision(capability)
-    elif _small_shared(capability):
+    elif small_shared(capability):
         others = [Tile(128, 128, 32, 8, 4), Tile(128, 64, 64, 4, 3, resident=2)]
     elif capability // 10 in (10, 11):
         others = _blackwell(aligned, bias)
@@ -96,7 +103,7 @@ def candidates(
         others = [Tile(128, 128, 64, 8, 4), Tile(128, 128, 32, 8, 4)]
         others.append(Tile(128, 64, 64, 4, 3, resident=2))
     first = choose_tile(dim, itemsize, capability, aligned, bias)
-    return [first, *(tile for tile in others if tile != first)]
+    return [first, *(tile for tile in others if tile != first and dim % tile.step == 0)]
 
 
 def _hopper(aligned: bool, bias: bool) -> list[Tile]:
@@ -144,7 +151,7 @@ def _triton_version() -> tuple[int, ...]:
     return tuple(int(number) for number in triton.__version__.split(".")[:2])
 
 
-def _small_shared(capability: int) -> bool:
+def small_shared(capability: int) -> bool:
     """Consumer GPUs have 99 KB of shared memory per program."""
     return capability in (86, 87, 89) or capability >= 120
 

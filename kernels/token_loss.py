@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from .logits import LMHead, exact_products, logits_tile
-from .token_stats import TILE_ROWS, TILE_VOCAB, token_stats
+from .logits import LMHead, exact_products, logits_tile, row_blocks, tile_columns
+from .token_stats import token_stats
 
 
 def token_loss(hidden: Tensor, head: LMHead, targets: Tensor) -> Tensor:
@@ -40,7 +41,7 @@ def token_loss(hidden: Tensor, head: LMHead, targets: Tensor) -> Tensor:
 class _TokenLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: LMHead, targets: Tensor) -> Tensor:  # noqa: ANN401
-        head = head.unpadded()
+        head = head.checked()
         if bool((targets < 0).any()):
             raise ValueError(f"targets must lie in [0, {len(head.weight)}); got {targets.min()}")
         found = token_stats(hidden, head, targets, ("loss", "lse"))
@@ -49,6 +50,7 @@ class _TokenLoss(torch.autograd.Function):
         return found["loss"]
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
         hidden, targets, loss, lse = ctx.saved_tensors
         total = _hidden_gradient(hidden, ctx.head, targets, (loss, lse, grads[0].float()))
@@ -61,14 +63,15 @@ def _hidden_gradient(
     """Return dL/dH, (tokens, dim) fp32, from loss, log-sum-exp and the gradient of each loss."""
     loss, lse, grad = known
     total = torch.zeros(hidden.shape, device=hidden.device)
-    buffer = torch.empty(TILE_ROWS * TILE_VOCAB, device=hidden.device)
-    for low in range(0, len(head.weight), TILE_VOCAB):
-        columns = slice(low, low + TILE_VOCAB)
+    n_columns, blocks = min(tile_columns(head), len(head.weight)), row_blocks(hidden)
+    largest = max((len(block) for _, block in blocks), default=0)
+    buffer = torch.empty(largest * n_columns, device=hidden.device)
+    for low in range(0, len(head.weight), n_columns):
+        columns = slice(low, low + n_columns)
         weight = head.weight[columns].float()
-        for first in range(0, len(hidden), TILE_ROWS):
-            rows = slice(first, first + TILE_ROWS)
+        for rows, block in blocks:
             with exact_products(hidden, head):
-                z = logits_tile(hidden[rows], weight, head, columns, buffer)
+                z = logits_tile(block, weight, head, columns, buffer)[: rows.stop - rows.start]
             slope = _slope(z, head)
             z.sub_(lse[rows, None]).exp_()
             local = targets[rows] - low

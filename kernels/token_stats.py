@@ -20,24 +20,26 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .backend import Backend
 from .logits import (
-    UPCAST_BYTES,
+    DTYPES,
+    LEAST_ROWS,
+    MASKED,
     LMHead,
     Precision,
     exact_products,
     logits_tile,
     multiplied,
+    row_blocks,
     shape_logits,
+    tile_columns,
 )
 
 STATS = ("loss", "lse", "entropy", "rank", "top1", "max_prob", "sum_p2")
 
-TILE_ROWS = 512
-TILE_VOCAB = 2048
 IGNORED = -100  # a target that asks for nothing, as in cross-entropy elsewhere
-MASKED = -1e30  # finite: -inf would give inf - inf
 
 
 @dataclass
@@ -52,6 +54,7 @@ class State:
     above: Tensor | None = None  # logits strictly larger than the target's
 
 
+@torch.no_grad()
 def token_stats(
     hidden: Tensor,
     head: LMHead,
@@ -77,23 +80,35 @@ def token_stats(
 
     Returns:
         One (tokens,) tensor for each name; fp32 unless said otherwise. NaN, rank -1 and False for
-        ignored tokens and for rows that are not finite. Ties: a logit equal to the target's does
-        not count against it; the target's own is made by the same product as all others.
+        ignored tokens, and for rows with a hidden state or logit that is infinite or NaN. Ties: a
+        logit equal to the target's does not count against it. The target's own comes from another
+        product of the same kind; where a library sums the two in another order, logits that differ
+        by no more than rounding can count either way.
 
     Raises:
         ValueError: shapes, dtypes, names or targets that do not fit; the message holds them.
     """
-    head = head.unpadded()
+    stats, head = tuple(stats), head.checked()
+    if backend not in ("torch", "triton") or precision not in ("exact", "fast"):
+        raise ValueError(
+            f"backend must be torch or triton and precision exact or fast; "
+            f"got {backend!r} and {precision!r}"
+        )
     lowest = check(hidden, head, targets, stats)
     if lowest == IGNORED:
-        live = targets != IGNORED
+        live = targets != IGNORED  # copies the others' hidden states, once
         found = token_stats(hidden[live], head, targets[live], stats, backend, precision)
         return {name: _spread(values, live) for name, values in found.items()}
     if backend == "triton":
         from .token_stats_triton import token_stats_triton  # a compiler, which few runs need
 
-        return token_stats_triton(hidden, head, targets, stats, precision)
-    return finish(_scan(hidden, head, targets, stats, precision), stats)
+        found = token_stats_triton(hidden, head, targets, stats, precision)
+    else:
+        found = finish(_scan(hidden, head, targets, stats, precision), stats)
+    if head.softcap is not None:  # it would make a number even of infinity
+        finite = torch.isfinite(hidden).all(1)
+        found = {n: values.masked_fill(~finite, _blank(values)) for n, values in found.items()}
+    return found
 
 
 def check(hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str]) -> int:
@@ -103,7 +118,7 @@ def check(hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str]) -
         ValueError: an argument does not fit; it says which, and how.
     """
     weight = head.weight
-    if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
+    if hidden.ndim != 2 or hidden.shape[1] != weight.shape[1]:
         raise ValueError(
             f"hidden must be (tokens, dim) and weight (vocab, dim) with the same dim; "
             f"got {tuple(hidden.shape)} and {tuple(weight.shape)}"
@@ -113,10 +128,8 @@ def check(hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str]) -
             f"targets must be int64 of shape {tuple(hidden.shape[:1])}; "
             f"got {targets.dtype} of shape {tuple(targets.shape)}"
         )
-    if head.bias is not None and head.bias.shape != weight.shape[:1]:
-        raise ValueError(f"bias must be ({len(weight)},); got {tuple(head.bias.shape)}")
-    if head.temperature <= 0:
-        raise ValueError(f"temperature must be positive; got {head.temperature}")
+    if hidden.dtype not in DTYPES or weight.dtype not in DTYPES:
+        raise ValueError(f"dtypes must be fp32, bf16 or fp16; got {hidden.dtype}, {weight.dtype}")
     unknown = [name for name in stats if name not in STATS]
     if unknown:
         raise ValueError(f"unknown statistics {unknown}; allowed: {', '.join(STATS)}")
@@ -154,19 +167,18 @@ def _scan(
     hidden: Tensor, head: LMHead, targets: Tensor, stats: Sequence[str], precision: Precision
 ) -> State:
     """Fold every tile of logits into the state: vocabulary outside, so W is read once."""
-    vocab, dim = head.weight.shape
-    n_columns = min(TILE_VOCAB, vocab)
-    if head.weight.dtype != torch.float32:
-        n_columns = min(n_columns, max(256, UPCAST_BYTES // (4 * dim)))
-    buffer = torch.empty(min(len(hidden), TILE_ROWS) * n_columns, device=hidden.device)
+    n_columns = min(tile_columns(head), len(head.weight))
+    blocks = row_blocks(hidden)
+    buffer = torch.empty(
+        max((len(b) for _, b in blocks), default=0) * n_columns, device=hidden.device
+    )
     with exact_products(hidden, head):
         state = _start(hidden, head, targets, stats, precision)
-        for low in range(0, vocab, n_columns):
-            columns = slice(low, min(low + n_columns, vocab))
-            weight = multiplied(head.weight[columns], precision)
-            for first in range(0, len(hidden), TILE_ROWS):
-                rows = slice(first, first + TILE_ROWS)
-                z = logits_tile(hidden[rows], weight, head, columns, buffer)
+        for low in range(0, len(head.weight), n_columns):
+            columns = slice(low, low + n_columns)
+            weight = multiplied(head.weight[columns], hidden, precision)
+            for rows, block in blocks:
+                z = logits_tile(block, weight, head, columns, buffer)[: rows.stop - rows.start]
                 _fold(z, targets[rows] - low, state, rows)
     return state
 
@@ -191,18 +203,21 @@ def _start(
 
 
 def _target_logits(hidden: Tensor, head: LMHead, targets: Tensor, precision: Precision) -> Tensor:
-    """Logit of each token's target, by the same matrix product as all others.
+    """Logit of each token's target, by a matrix product like those of all others.
 
     The diagonal of a small product costs little, and unlike a row-wise dot its sums run in the
-    same order as those of the tiles, so that comparisons with other logits are not off by a bit.
+    same order as those of the tiles, as far as the library sums all matrix products alike.
     """
     logits = torch.empty(len(hidden), device=hidden.device)
     for first in range(0, len(hidden), 256):
-        rows = slice(first, first + 256)
-        weight = multiplied(head.weight[targets[rows]], precision)
-        product = (hidden[rows].to(weight.dtype) @ weight.T).float()
+        rows = slice(first, min(first + 256, len(hidden)))
+        words, n = targets[rows], rows.stop - rows.start
+        padding = (0, 0, 0, max(0, LEAST_ROWS - n))
+        weight = multiplied(functional.pad(head.weight[words], padding), hidden, precision)
+        product = (functional.pad(hidden[rows], padding).to(weight.dtype) @ weight.T).float()
+        product = product[:n, :n]
         if head.bias is not None:
-            product += head.bias[targets[rows]]
+            product += head.bias[words]
         logits[rows] = shape_logits(product, head).diagonal()
     return logits
 

@@ -12,7 +12,7 @@ is decided at run time: it would silently switch off what the compiler does to h
 import triton
 import triton.language as tl
 
-from .token_stats import MASKED
+from .logits import MASKED
 
 LOWEST = tl.constexpr(MASKED)
 FLOOR = tl.constexpr(MASKED / 2)  # of the maximum: where all is masked, exp(LOWEST - FLOOR) is 0

@@ -23,7 +23,7 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from .backend import CompileCase, choose, interpreting
-from .logits import LMHead, Precision
+from .logits import MASKED, LMHead, Precision
 from .tiles import INTERPRETED, Tile, candidates, choose_splits, choose_tile
 from .token_stats import State, finish
 from .token_stats_kernels import scan_kernel, target_kernel
@@ -189,12 +189,13 @@ def _merge(parts: Tensor, logits: Tensor, post: float, wanted: Sequence[str]) ->
     """Partial states (fields, splits, tokens) in powers of 2, merged and in powers of e."""
     m, s = parts[0].amax(0), parts[1]
     fields = dict(zip(wanted, parts[2:], strict=True))
-    to_log2 = post * LOG2_E
+    to_log2 = float(torch.tensor(post * LOG2_E, dtype=torch.float32))  # as the kernel has it
     gap = parts[0] * to_log2 - m * to_log2  # rounded as in the kernel
     shrink = gap.exp2()
-    # The kernel's sums refer to the rounded m * to_log2; `finish` takes them to refer to m * post.
-    late = (m * to_log2).double() * math.log(2) - (m * post).double()
-    late = late.clamp_(-1, 1).float()  # beyond 1 only where every logit is masked
+    # The kernel's exponents are x * to_log2, unrounded, less the rounded m * to_log2; `finish`
+    # takes them to be (x - m) * to_log2.
+    late = ((m * to_log2).double() - m.double() * to_log2) * math.log(2)
+    late = late.masked_fill_(m < MASKED / 4, 0).float()  # every logit is masked
     late_exp = late.exp()
     total = (shrink * s).sum(0)
     # The largest logit itself counts 1, so these bounds hold but for rounding.
@@ -223,29 +224,34 @@ def compile_cases(capability: int) -> list[CompileCase]:
         (4096, half, False, True),
         (4096, half, False, False),
         (4096, full, True, True),
+        (4100, half, False, True),
+        (4100, full, False, True),
     )
-    wanted: dict[tuple[object, Tile, torch.dtype, bool, bool], None] = {}  # an ordered set
+    wanted: dict[tuple[object, Tile, torch.dtype, bool, bool, bool], None] = {}  # an ordered set
     for dim, dtype, aligned, bias in rows:
         first, *others = candidates(dim, dtype.itemsize, capability, aligned, bias)
         for tile in (first, *others):
-            wanted[target_kernel, tile, dtype, True, True] = None
-            wanted[scan_kernel, tile, dtype, True, bias] = None
-        wanted[scan_kernel, first, dtype, False, False] = None
+            even = dim % tile.step == 0
+            wanted[target_kernel, tile, dtype, True, True, even] = None
+            wanted[scan_kernel, tile, dtype, True, bias, even] = None
+        wanted[scan_kernel, first, dtype, False, False, dim % first.step == 0] = None
     return [_case(*case) for case in wanted]
 
 
-def _case(kernel: object, tile: Tile, dtype: torch.dtype, on: bool, bias: bool) -> CompileCase:
-    """One kernel, with a bias or not, and all other flags on or off."""
+def _case(
+    kernel: object, tile: Tile, dtype: torch.dtype, on: bool, bias: bool, even: bool
+) -> CompileCase:
+    """One kernel, with a bias or not, all other flags on or off, for such a hidden size."""
     kind = TYPES[dtype]
     signature = {"h": f"*{kind}", "w": f"*{kind}", "targets": "*i64", "out": "*fp32"}
     signature |= {"n": "i32", "dim": "i32", "pre": "fp32"}
-    flags = _flags(dtype, dtype, tile.step, tile) | {"UPCAST": False}
+    flags = _flags(dtype, dtype, tile.step if even else 1, tile) | {"UPCAST": False}
     flags |= {"BIAS": bias, "SHAPE": "softcap" if on else "plain"}
     if bias:
         signature["bias"] = f"*{kind}"
     else:
         flags["bias"] = None
-    divisible = ["dim"]
+    divisible = ["dim"] if even else []
     if kernel is scan_kernel:
         signature |= {"target_logits": "*fp32", "to_log2": "fp32", "vocab": "i32", "span": "i32"}
         flags |= dict.fromkeys(map(str.upper, FIELDS), on) | _scan_flags(tile)

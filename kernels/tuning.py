@@ -60,9 +60,9 @@ def fastest_tile(
         timer = partial(cuda_milliseconds, device=hidden.device)
     if not len(hidden) or runs < 1:
         raise ValueError(f"nothing to time: {len(hidden)} tokens, {runs} runs")
+    head = head.checked()
     if check(hidden, head, targets, stats) < 0:
         raise ValueError("leave out the ignored tokens: they take no time")
-    head = head.unpadded()
     calls = {
         tile: partial(token_stats_triton, hidden, head, targets, stats, tile=tile)
         for tile in candidates(*table_key(hidden.contiguous(), head))

@@ -1,6 +1,16 @@
+import itertools
+
 import pytest
 import torch
-from tamis.kernels.logits import LMHead, exact_products, logits_tile, multiplied, shape_logits
+from tamis.kernels import logits
+from tamis.kernels.logits import (
+    LMHead,
+    exact_products,
+    logits_tile,
+    multiplied,
+    row_blocks,
+    shape_logits,
+)
 from tamis.tests.kernels.test_token_stats import problem
 
 
@@ -27,16 +37,31 @@ def test_words_of_a_head():
     assert torch.equal(some.weight, weight[2:5])
     assert torch.equal(some.bias, bias[2:5])
     assert (some.scale, some.vocab) == (3.0, None)
-    assert len(head.unpadded().weight) == len(head.unpadded().bias) == 7
-    assert LMHead(weight).unpadded().weight is weight
+    assert len(head.checked().weight) == len(head.checked().bias) == 7
+    assert LMHead(weight).checked().weight is weight
+    never = LMHead(weight, torch.full((9,), -float("inf"), dtype=torch.float16)).checked()
+    assert torch.isfinite(never.bias).all()
 
 
-def test_only_bf16_is_multiplied_rounded_and_only_on_request():
-    for dtype in (torch.float32, torch.float16, torch.bfloat16):
-        weight = torch.ones(2, 2, dtype=dtype)
-        assert multiplied(weight, "exact").dtype == torch.float32
-        rounded = multiplied(weight, "fast").dtype == torch.bfloat16
-        assert rounded == (dtype == torch.bfloat16)
+def test_only_bf16_with_bf16_is_multiplied_rounded_and_only_on_request():
+    dtypes = (torch.float32, torch.float16, torch.bfloat16)
+    for dtype, other in itertools.product(dtypes, dtypes):
+        weight, hidden = torch.ones(2, 2, dtype=dtype), torch.ones(2, 2, dtype=other)
+        assert multiplied(weight, hidden, "exact").dtype == torch.float32
+        rounded = multiplied(weight, hidden, "fast").dtype == torch.bfloat16
+        assert rounded == (dtype == other == torch.bfloat16)
+
+
+def test_the_last_block_of_tokens_is_filled_with_zeros(monkeypatch):
+    monkeypatch.setattr(logits, "TILE_ROWS", 40)
+    hidden = torch.randn(43, 2)
+    (first, whole), (last, filled) = row_blocks(hidden)
+    assert (first, last) == (slice(0, 40), slice(40, 43))
+    assert torch.equal(whole, hidden[:40])
+    assert filled.shape == (32, 2)
+    assert torch.equal(filled[:3], hidden[40:])
+    assert not filled[3:].any()
+    assert row_blocks(hidden[:0]) == []
 
 
 def test_the_switch_is_put_back_after_an_error():

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tamis.kernels import token_loss as module
+from tamis.kernels import logits
 from tamis.kernels.logits import LMHead
 from tamis.kernels.token_loss import token_loss
 
@@ -8,6 +8,7 @@ HEADS = {
     "plain": {},
     "bias": {"bias": torch.linspace(-1, 1, 517)},
     "cohere": {"scale": 0.25},
+    "negative": {"scale": -0.5, "softcap": 3.0},
     "gemma": {"softcap": 3.0, "temperature": 0.7, "scale": 1.5, "bias": torch.linspace(1, -1, 517)},
 }
 
@@ -37,8 +38,8 @@ def autograd(hidden, head, targets, grad):
 @pytest.mark.parametrize("fields", HEADS.values(), ids=HEADS)
 @pytest.mark.parametrize("tiles", [(512, 2048), (16, 100)])
 def test_loss_and_gradient_are_those_of_autograd(monkeypatch, fields, tiles):
-    monkeypatch.setattr(module, "TILE_ROWS", tiles[0])
-    monkeypatch.setattr(module, "TILE_VOCAB", tiles[1])
+    monkeypatch.setattr(logits, "TILE_ROWS", tiles[0])
+    monkeypatch.setattr(logits, "TILE_VOCAB", tiles[1])
     hidden, weight, targets, grad = problem()
     head = LMHead(weight, **fields)
     expected, expected_grad = autograd(hidden, head, targets, grad)
@@ -47,6 +48,26 @@ def test_loss_and_gradient_are_those_of_autograd(monkeypatch, fields, tiles):
     loss.backward(grad)
     torch.testing.assert_close(loss.detach().double(), expected, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(hidden.grad.double(), expected_grad, rtol=1e-5, atol=2e-6)
+
+
+def test_padded_words_take_no_part():
+    hidden, weight, targets, grad = problem()
+    targets %= 500
+    _, expected = autograd(hidden, LMHead(weight[:500]), targets, grad)
+    hidden.requires_grad_()
+    token_loss(hidden, LMHead(weight, vocab=500), targets).backward(grad)
+    torch.testing.assert_close(hidden.grad.double(), expected, rtol=1e-5, atol=2e-6)
+
+
+def test_there_is_no_second_derivative_and_no_ignored_token():
+    hidden, weight, targets, grad = problem()
+    hidden.requires_grad_()
+    loss = token_loss(hidden, LMHead(weight), targets)
+    (first,) = torch.autograd.grad(loss, hidden, grad.requires_grad_(), create_graph=True)
+    with pytest.raises(RuntimeError, match=r"once_differentiable|does not require grad|twice"):
+        first.sum().backward()
+    with pytest.raises(ValueError, match=r"\[0, 517\); got -100"):
+        token_loss(hidden, LMHead(weight), torch.full_like(targets, -100))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -75,8 +96,8 @@ def test_a_tiny_loss_keeps_a_tiny_gradient():
     hidden = torch.tensor([[30.0]], requires_grad=True)
     loss = token_loss(hidden, LMHead(torch.tensor([[1.0], [-1.0]])), torch.tensor([0]))
     loss.backward(torch.ones(1))
-    assert float(loss.detach()) == pytest.approx(8.756511e-27, rel=1e-5)
-    assert float(hidden.grad) == pytest.approx(-2 * 8.756511e-27, rel=1e-5)
+    assert float(loss.detach()) == pytest.approx(8.756511e-27, rel=1e-5, abs=0)
+    assert float(hidden.grad) == pytest.approx(-2 * 8.756511e-27, rel=1e-5, abs=0)
 
 
 def test_no_tokens():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tamis.kernels import token_stats as module
+from tamis.kernels import logits
 from tamis.kernels.logits import LMHead
 from tamis.kernels.token_stats import IGNORED, STATS, token_stats
 
@@ -57,9 +57,9 @@ def test_all_statistics_match_whole_logits(dtype):
 
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16))
 def test_many_tiles_of_rows_and_columns(dtype, monkeypatch):
-    monkeypatch.setattr(module, "TILE_ROWS", 16)
-    monkeypatch.setattr(module, "TILE_VOCAB", 100)
-    monkeypatch.setattr(module, "UPCAST_BYTES", 0)
+    monkeypatch.setattr(logits, "TILE_ROWS", 16)
+    monkeypatch.setattr(logits, "TILE_VOCAB", 100)
+    monkeypatch.setattr(logits, "UPCAST_BYTES", 0)
     hidden, weight, targets = problem(n=50, vocab=1030, dtype=dtype)
     head = LMHead(weight)
     agree(token_stats(hidden, head, targets, STATS), reference(hidden, head, targets))
@@ -112,7 +112,8 @@ def test_tiny_losses_keep_relative_accuracy():
     for gap in (20.0, 44.0, 60.0):
         head = LMHead(torch.tensor([[gap], [0.0], [0.0]]))
         loss = token_stats(torch.ones(1, 1), head, torch.tensor([0]))["loss"].item()
-        assert loss == pytest.approx(2 * torch.tensor(-gap).double().exp().item(), rel=1e-5)
+        expected = 2 * torch.tensor(-gap).double().exp().item()
+        assert loss == pytest.approx(expected, rel=1e-5, abs=0)
 
 
 @pytest.mark.parametrize("level", [-300.0, 300.0])
@@ -138,9 +139,69 @@ def test_ties_count_only_strictly_larger_logits():
     assert found["top1"].tolist() == [True, True, False]
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 2, 7, 33, 257, 513])
+def test_twins_of_the_target_are_no_larger_than_it(n, dtype):
+    """Each row of W is there twice, far apart; products are rounded."""
+    hidden, weight, _ = problem(n=n, d=96, vocab=1500, dtype=dtype)
+    twins = torch.cat([weight, weight])
+    targets = (hidden.double() @ twins.double().T).argmax(1)
+    targets[::2] = (targets[::2] + 1500) % 3000
+    found = token_stats(hidden, LMHead(twins), targets, ("rank", "top1"))
+    assert (found["rank"] == 0).all()
+    assert found["top1"].all()
+
+
+def test_a_softcap_does_not_hide_infinity():
+    hidden, weight, targets = problem()
+    head = LMHead(weight, softcap=30.0)
+    whole = token_stats(hidden, head, targets, STATS)
+    hidden[3, 0], hidden[4, 1] = float("inf"), float("nan")
+    blank = (torch.arange(33) == 3) | (torch.arange(33) == 4)
+    assert_blank(token_stats(hidden, head, targets, STATS), whole, blank)
+
+
+def test_a_word_that_is_never_said():
+    hidden, weight, targets = problem()
+    targets %= 516
+    for dtype in DTYPES:
+        bias = torch.zeros(517, dtype=dtype)
+        bias[516] = -float("inf")
+        found = token_stats(hidden, LMHead(weight, bias), targets, STATS)
+        agree(found, reference(hidden, LMHead(weight[:516]), targets))
+
+
+def test_only_the_own_word_is_not_finite():
+    hidden, weight, targets = problem()
+    weight[targets[3]] = float("nan")
+    found = token_stats(hidden, LMHead(weight), targets, STATS)
+    assert torch.isnan(found["loss"][3])
+    assert found["rank"][3] == -1
+
+
+def test_what_torch_was_told_of_fp32_products_changes_nothing():
+    hidden, weight, targets = problem(n=64, d=256, vocab=4000)
+    expected = token_stats(hidden, LMHead(weight), targets)["loss"]
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        found = token_stats(hidden, LMHead(weight), targets)["loss"]
+    finally:
+        torch.set_float32_matmul_precision(before)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_statistics_of_parameters_and_a_stream_of_names():
+    hidden, weight, targets = problem(n=3)
+    hidden, weight = hidden.requires_grad_(), weight.requires_grad_()
+    found = token_stats(hidden, LMHead(weight), targets, (name for name in ("loss", "rank")))
+    assert list(found) == ["loss", "rank"]
+    assert not found["loss"].requires_grad
+
+
 def test_last_column_one_token_and_one_word():
-    hidden, weight, _ = problem(n=3, vocab=module.TILE_VOCAB + 1)
-    targets = torch.full((3,), module.TILE_VOCAB)
+    hidden, weight, _ = problem(n=3, vocab=logits.TILE_VOCAB + 1)
+    targets = torch.full((3,), logits.TILE_VOCAB)
     head = LMHead(weight)
     agree(token_stats(hidden, head, targets, STATS), reference(hidden, head, targets))
     agree(
@@ -245,15 +306,20 @@ def test_fast_products_of_bf16_are_rounded_logits():
         ({"hidden": torch.randn(2, 3)}, r"\(2, 3\) and \(517, 40\)"),
         ({"stats": ("loss", "lost")}, "lost"),
         ({"bias": torch.zeros(3)}, r"\(517,\); got \(3,\)"),
+        ({"hidden": torch.randn(2, 40).double()}, "must be fp32, bf16 or fp16; got torch.float64"),
+        ({"backend": "tritom"}, "torch or triton .* got 'tritom'"),
+        ({"precision": "fats"}, "exact or fast; got 'torch' and 'fats'"),
+        ({"softcap": 0.0}, "softcap must not be 0"),
+        ({"temperature": 0.0}, "temperature must be positive"),
     ],
 )
 def test_what_does_not_fit_is_said(change, message):
     hidden, weight, targets = problem(n=2)
-    given = {"hidden": hidden, "targets": targets, "stats": ("loss",), "bias": None} | change
+    given = {"hidden": hidden, "targets": targets, "stats": ("loss",)} | change
+    names = ("bias", "softcap", "temperature")
+    head = LMHead(weight, **{name: given.pop(name) for name in names if name in given})
     with pytest.raises(ValueError, match=message):
-        token_stats(
-            given["hidden"], LMHead(weight, given["bias"]), given["targets"], given["stats"]
-        )
+        token_stats(given.pop("hidden"), head, given.pop("targets"), **given)
 
 
 def test_bf16_products_are_exact_and_the_switch_is_put_back():

@@ -1,11 +1,14 @@
 """The Triton operator against whole logits in fp64; interpreted where there is no GPU."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from tamis.kernels.backend import interpreting
 from tamis.kernels.logits import LMHead
 from tamis.kernels.token_stats import IGNORED, STATS, token_stats
-from tamis.tests.kernels.test_token_stats import assert_blank, problem
+from tamis.tests.kernels.test_token_stats import assert_blank, problem, reference
 
 pytest.importorskip("triton")
 from tamis.kernels import token_stats_triton as module
@@ -80,7 +83,7 @@ def test_tiny_losses_keep_relative_accuracy():
             rows[1:] = 0.0
             loss = run(torch.ones(1, 1), LMHead(rows), torch.tensor([0]), ("loss",), splits=splits)
             expected = (len(rows) - 1) * torch.tensor(-gap).double().exp().item()
-            assert loss["loss"].item() == pytest.approx(expected, rel=1e-5)
+            assert loss["loss"].item() == pytest.approx(expected, rel=1e-5, abs=0)
 
 
 @pytest.mark.parametrize("level", [-300.0, 300.0])
@@ -97,6 +100,21 @@ def test_one_huge_logit_never_gives_nan():
         assert all(torch.isfinite(values.float()).all() for values in found.values())
         assert found["loss"].item() == pytest.approx(0.0 if target == 100 else 1e4)
         assert found["rank"].item() == (target == 0)
+
+
+@pytest.mark.parametrize("spike", [30.0, 1000.0, 2e4])
+def test_the_rounded_maximum_is_accounted_for(spike):
+    """The kernel's exponents are relative to the maximum rounded in powers of 2."""
+    weight = torch.zeros(150, 1)
+    weight[100], weight[7] = spike, spike - 0.5
+    found = run(torch.ones(1, 1), LMHead(weight), torch.tensor([3]), STATS, splits=(3, 64))
+    p = torch.tensor([1.0, math.exp(-0.5)], dtype=torch.float64)
+    p = p / p.sum()
+    ulp = float(np.spacing(np.float32(spike * 1.4427)))
+    assert found["max_prob"].item() == pytest.approx(p[0].item(), abs=1e-6 + ulp / 2)
+    entropy = float(-(p * p.log()).sum())
+    assert found["entropy"].item() == pytest.approx(entropy, abs=1e-6 + ulp / 2)
+    assert found["loss"].item() == pytest.approx(spike + math.log(1 + math.exp(-0.5)), rel=2e-7)
 
 
 def test_ties_count_only_strictly_larger_logits():
@@ -165,6 +183,24 @@ def test_ignored_tokens_and_padded_words_are_left_out():
     whole = token_stats(hidden, LMHead(weight[:150]), targets, STATS)
     found = run(hidden, head, targets.masked_fill(blank, IGNORED))
     assert_blank(found, whole, blank)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_softcap_does_not_hide_infinity():
+    hidden, weight, targets = problem(n=20, vocab=200)
+    head = LMHead(weight, softcap=30.0)
+    whole = run(hidden, head, targets)
+    hidden[3, 0] = float("inf")
+    assert_blank(run(hidden, head, targets), whole, torch.arange(20) == 3)
+
+
+def test_a_word_that_is_never_said():
+    hidden, weight, targets = problem(n=20, vocab=200)
+    targets %= 199
+    bias = torch.zeros(200)
+    bias[199] = -float("inf")
+    found = run(hidden, LMHead(weight, bias), targets)
+    agree(found, reference(hidden, LMHead(weight[:199]), targets))
 
 
 def test_fast_products_of_fp32_are_tf32():
