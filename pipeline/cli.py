@@ -166,6 +166,7 @@ def _described(config: Config) -> RenderableType:
 
     from .plan import make_plan
     from .pool import find_pool, peek_pool, pool_key
+    from .rounds import find_rounds
     from .run import pin
     from .store import Store
     from .summary import describe_plan
@@ -175,7 +176,9 @@ def _described(config: Config) -> RenderableType:
     name = pool_key(config)
     found = find_pool(store, name)
     pool = found or peek_pool(config, name)
-    return describe_plan(make_plan(config, pool), pool, store, is_read=found is not None)
+    plan = make_plan(config, pool)
+    find_rounds(plan, config.selector, "doubted")  # says what does not fit
+    return describe_plan(plan, pool, store, is_read=found is not None)
 
 
 def _version(asked: bool) -> None:

@@ -101,7 +101,9 @@ def describe_plan(plan: Plan, pool: Pool, store: Store, is_read: bool) -> Render
         names = {part.name(step.whole) for part in missing}
         n_done = sum(part.name(step.whole) not in names for part in pool.parts)
         done = f"{n_done}/{len(pool.parts)}" if is_read else "0"
-        shown.add_row(Text(step.name), step.use, Text(", ".join(step.wanted)), done, step.key)
+        later = step.stage.n_rounds - 1
+        name = f"{step.name} (and {later} more rounds)" if later else step.name
+        shown.add_row(Text(name), step.use, Text(", ".join(step.wanted)), done, step.key)
     if is_read:
         read = f"pool {pool.key}: {pool.n_input:,} rows in, {pool.n_rejected:,} rejected, "
         read += f"{len(pool.parts)} parts"
