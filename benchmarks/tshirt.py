@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int)
     parser.add_argument("--loop-rows", type=int)
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES))
-    parser.add_argument("--rounds", type=int, nargs="+", default=[4, 10, 30])
+    parser.add_argument("--rounds", type=int, nargs="+", default=[3, 5, 8, 13, 20, 30])
     parser.add_argument("--budget", type=float, default=0.05)
     parser.add_argument("--out", type=Path, default=RESULTS / "tshirt.json")
     said = parser.parse_args()

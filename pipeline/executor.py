@@ -57,12 +57,14 @@ class LocalEngine:
 
     config: EngineConfig
     root: str
+    _ready: Stage | None = None
 
     def run(self, stage: Stage, tasks: Sequence[Task]) -> Iterator[Receipt]:
-        """Yield receipts in order of the tasks."""
+        """Yield receipts in order of the tasks; a stage is set up once for all its rounds."""
         limit_threads(stage, self.config.threads)
-        if tasks:
+        if tasks and stage is not self._ready:
             stage.setup()
+            self._ready = stage
         for task in tasks:
             yield compute(stage, task, self.root)
 

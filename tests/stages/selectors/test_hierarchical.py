@@ -192,7 +192,7 @@ def test_adaptive_copies_find_the_exhaustive_choice(seed, rounds):
         means + noise,
         means + generator.normal(0.08, 0.05, n_rows)[:, None] + 0.6 * noise,
     )
-    selector = Hierarchical(most=30)
+    selector = Hierarchical(most=30, confidence=0.99)
     exhaustive = kept(selector(estimates(copies, ifds, np.full(n_rows, 30)), budget))
     n = np.full(n_rows, rounds[0])
     for more in rounds[1:]:
