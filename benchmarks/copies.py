@@ -105,11 +105,11 @@ def in_rounds(
     """Copies of each row (rows,) that a schedule asks for, and its choice."""
     n = np.full(len(copies.ids), schedule[0])
     fitted = TShirt().fit([copies.first(n)])
-    selector = Hierarchical(confidence=confidence, most=schedule[-1])
+    selector = Hierarchical(confidence=confidence)
     doubted = np.arange(len(n))
     for more in schedule[1:]:
         pool = copies.scored(n, fitted)
-        asked = pool["row_id"].to_numpy()[selector.unsettled(pool, budget)]
+        asked = pool["row_id"].to_numpy()[selector.unsettled(pool, budget, schedule[-1])]
         doubted = np.intersect1d(doubted, asked)
         n[doubted] = more
     return n, chosen(copies.scored(n, fitted), budget)
@@ -141,8 +141,8 @@ def compared(
     ]
     return {
         "same_rows": [round(share, 4) for share in same],
-        "tokens": [round(share, 4) for share in spent],
-        "times_fewer_tokens": round(1 / float(np.mean(spent)), 2),
+        "scored_tokens": [round(share, 4) for share in spent],
+        "times_fewer_scored_tokens": round(1 / float(np.mean(spent)), 2),
     }
 
 
@@ -192,7 +192,8 @@ def main() -> None:
     print(f"two exhaustive choices of different noise agree in {record['seed_to_seed']}")
     for result in results:
         print(
-            f"  {result['rule']:48s} {result['same_rows']} {result['times_fewer_tokens']} x fewer"
+            f"  {result['rule']:48s} {result['same_rows']} "
+            f"{result['times_fewer_scored_tokens']} x fewer"
         )
     said.out.write_text(json.dumps(record, indent=1) + "\n")
 

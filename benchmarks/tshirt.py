@@ -124,7 +124,7 @@ def ours(model: str, dtype: str, data: Path, rounds: list[int], budget: float) -
             "signals": {"noisy": noisy | {"copies": COPIES, "rounds": rounds}},
             "scorers": {"tshirt": {"use": "tshirt"}},
             # random weights make every row too difficult
-            "selector": {"use": "hierarchical", "most": COPIES, "limit": 10.0},
+            "selector": {"use": "hierarchical", "limit": 10.0},
             "budget": {"fraction": budget},
             "engine": {"kind": "local", "threads": CORES},
             "store": f"{folder}/store",

@@ -1,6 +1,7 @@
-"""How much of a selection in rounds is what all rounds for all rows would have chosen."""
+"""How much of a selection in rounds is what one round of everything would have chosen."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from .config import Config
 from .logs import Reporter
 from .pool import pool_key
 from .rounds import Settle
-from .run import pin, score_pool
+from .run import pin, score_pool, undamaged
 from .store import Store
 
 
@@ -43,7 +44,8 @@ def agreement(config: Config, reporter: Reporter) -> Agreement:
     found = []
     settles: tuple[Settle, Settle] = ("doubted", "all")
     for settle in settles:
-        scored = score_pool(config, store, name, reporter, settle)
+        work = partial(score_pool, config, store, name, reporter, settle)
+        scored = undamaged(store, work)
         if scored.spent is None:
             raise PlanError("no signal of this config works in rounds")
         budget = selection.budget_of(config.budget, scored.pool.n_rows, scored.plan.cost)

@@ -156,7 +156,7 @@ def tokens(
 
     found = token_view(run, row, scorer, allow_code)
     if as_json:
-        typer.echo(json.dumps(found.as_json(), ensure_ascii=False))
+        typer.echo(json.dumps(found.as_json()))  # escaped: it may go to a terminal
     else:
         _show(show_tokens(found))
 

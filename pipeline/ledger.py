@@ -74,11 +74,20 @@ def counts(ledger: pa.Table) -> list[dict[str, object]]:
 
 
 def with_scorer(ledger: pa.Table, pool: pa.Table, name: str) -> pa.Table:
-    """Return a ledger with the score, percentile and status of one scorer of the pool added."""
+    """Return a ledger with the numbers of one scorer of the pool added.
+
+    They are its score, percentile and status, and those of its details that the pool has, but for
+    lists.
+    """
     scores = pool[f"{name}.score"]
     values = np.asarray(scores.to_numpy(), dtype=np.float64)
     share = percentile(values).astype(np.float32)
     ledger = ledger.append_column(f"{name}.score", scores)
     placed = pa.array(share, pa.float32(), from_pandas=True)
     ledger = ledger.append_column(f"{name}.percentile", placed)
-    return ledger.append_column(f"{name}.status", pool[f"{name}.status"])
+    ledger = ledger.append_column(f"{name}.status", pool[f"{name}.status"])
+    for column in pool.column_names:
+        own = column.startswith(f"{name}.") and column not in ledger.column_names
+        if own and not pa.types.is_list(pool[column].type):
+            ledger = ledger.append_column(column, pool[column])
+    return ledger

@@ -4,8 +4,8 @@
 
     store/<use>-<key>/<round>/<part hash>/<hash of the places>.parquet
 
-A file holds the places of its rows in the part, ascending, and all columns of the round. Rows
-asked for later get a file of their own, so that a row is computed once, whoever asked for it.
+A file holds the places of its rows in the part, ascending, and the columns that were wanted. Rows
+or columns asked for later get a file of their own, so that what is there is not computed again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ def keep_round(
         columns: one row for each.
     """
     at = pa.array(np.asarray(places, dtype=np.int32))
-    file = key(canonical(list(map(int, places))))
+    file = key(canonical([columns.column_names, list(map(int, places))]))
     path = _folder(store, folder, part, name) / f"{file}.parquet"
     table = columns.add_column(0, AT, at).replace_schema_metadata(_facts(folder, part, name))
     with whole_file(path) as partial:
@@ -51,9 +51,8 @@ def read_round(
     Raises:
         ArtifactError: a file is damaged, or a row is in none.
     """
-    tables = [
-        _read(path, folder, part, name, columns) for path in _files(store, folder, part, name)
-    ]
+    files = _files(store, folder, part, name, columns)
+    tables = [_read(path, folder, part, name, columns) for path in files]
     at = np.concatenate([table[AT].to_numpy() for table in tables] or [np.empty(0, np.int32)])
     order = np.argsort(at, kind="stable")
     found = np.searchsorted(at[order], places)
@@ -64,9 +63,15 @@ def read_round(
     return whole.take(pa.array(order[found])).combine_chunks()
 
 
-def known_places(store: Store, folder: str, part: str, name: str) -> np.ndarray:
-    """Return the places in a part of all rows that the round was made for, (rows,) int32."""
-    files = _files(store, folder, part, name)
+def known_places(
+    store: Store, folder: str, part: str, name: str, columns: Sequence[str]
+) -> np.ndarray:
+    """Return the places in a part of all rows whose columns of the round are there, (rows,) int32.
+
+    Raises:
+        ArtifactError: a file is damaged.
+    """
+    files = _files(store, folder, part, name, columns)
     found = [_read(path, folder, part, name, [])[AT].to_numpy() for path in files]
     return np.unique(np.concatenate([*found, np.empty(0, np.int32)]))
 
@@ -75,8 +80,17 @@ def _folder(store: Store, folder: str, part: str, name: str) -> Path:
     return store.root / folder / name / part
 
 
-def _files(store: Store, folder: str, part: str, name: str) -> Iterator[Path]:
-    return iter(sorted(_folder(store, folder, part, name).glob("*.parquet")))
+def _files(
+    store: Store, folder: str, part: str, name: str, columns: Sequence[str]
+) -> Iterator[Path]:
+    """The files of a round that hold all the columns."""
+    for path in sorted(_folder(store, folder, part, name).glob("*.parquet")):
+        try:
+            has = pq.read_schema(path).names
+        except (pa.ArrowException, OSError) as error:
+            raise ArtifactError(str(path), str(error).splitlines()[0]) from error
+        if set(columns) <= set(has):
+            yield path
 
 
 def _facts(folder: str, part: str, name: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ settled once stays so. Who is asked for depends on the budget, and so belongs to
 not to the signal: what a round found is kept by row, and serves every later budget.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from ..errors import PlanError
 from ..stages.base import Stage
+from ..stages.score import Score
 from ..stages.selectors.base import Budget, Selector
 from .compute import StepReport, fitted, run_tasks
 from .executor import Engine
@@ -56,7 +57,8 @@ def find_rounds(plan: Plan, selectors: Sequence[Selector], settle: Settle) -> Ro
     asks = bool(selectors) and type(selectors[-1]).unsettled is not Selector.unsettled
     if settle == "none" or not asks:
         lack = "a selection" if settle == "none" else "a selector that asks for them: hierarchical"
-        raise PlanError(f"signals.{signal.name}.rounds needs {lack}; or leave it out")
+        unset = f"--set signals.{signal.name}.rounds=[]"
+        raise PlanError(f"signals.{signal.name}.rounds needs {lack}; for one round of all: {unset}")
     scorers = [step for step in plan.steps if _reads(step, signal.name)]
     if others := [step.name for step in scorers if not step.is_scorer]:
         raise PlanError(f"{others[0]} reads signals.{signal.name}, which works in rounds")
@@ -83,7 +85,7 @@ class Settling:
         budget: of the run.
         pool: of the run.
         store: where columns live.
-        settle: doubted rows, or all.
+        settle: doubted rows; or all, and then scorers are fitted on all rounds as well.
         reports: of the rounds that were run.
         taken: rows that took part in each round, from the first on, whether computed now or before.
     """
@@ -107,8 +109,8 @@ class Settling:
         scorers = [
             (step, fitted(step, self.pool.parts, self.store)) for step in self.rounds.scorers
         ]
-        doubted = np.arange(len(table))
-        self.taken = [len(table)]
+        doubted = self._with_numbers(table)
+        self.taken = [len(doubted)]
         for number in range(1, signal.stage.n_rounds):
             doubted = np.intersect1d(doubted, self._doubted(table))
             self.taken.append(len(doubted))
@@ -119,22 +121,46 @@ class Settling:
             self._run_round(places, number, engine, reporter)
             for step, stage in scorers:
                 table = _replaced(table, doubted, self._rescored(step, stage, places, number))
+        if self.settle == "all":
+            table = self._refitted(table)
+        return table
+
+    def _refitted(self, table: pa.Table) -> pa.Table:
+        """Scores as one round of everything gives them: fitted on all rounds of all rows."""
+        rows, last = self._with_numbers(table), self.rounds.signal.stage.n_rounds - 1
+        places = self._by_part(rows)
+        for step in self.rounds.scorers:
+            stage = step.stage
+            if isinstance(stage, Score) and stage.scorer.fits_pool:
+                stage = stage.fitted_with(stage.scorer.fit(_Joined(self, step, places, last)))
+            table = _replaced(table, rows, self._rescored(step, stage, places, last))
         return table
 
     def spent(self) -> tuple[int, int]:
         """Return the units of work that the rows took, and those of all rows in all rounds."""
-        stage = self.rounds.signal.stage
-        sizes = [stage.round_size(number) for number in range(stage.n_rounds)]
+        sizes = self._sizes()
         took = sum(n * size for n, size in zip(self.taken, sizes, strict=False))
         return took, self.taken[0] * sum(sizes)
 
+    def _sizes(self) -> list[int]:
+        stage = self.rounds.signal.stage
+        return [stage.round_size(number) for number in range(stage.n_rounds)]
+
     def _doubted(self, table: pa.Table) -> np.ndarray:
         if self.settle == "all":
-            return np.arange(len(table))
+            return self._with_numbers(table)
         alive = contenders(table, self.selectors, self.budget)
-        wanted = self.selectors[-1].unsettled(table.take(pa.array(alive)), self.budget)
+        pool = table.take(pa.array(alive))
+        wanted = self.selectors[-1].unsettled(pool, self.budget, sum(self._sizes()))
         doubted: np.ndarray = alive if wanted is None else alive[wanted]
         return doubted
+
+    def _with_numbers(self, table: pa.Table) -> np.ndarray:
+        """Rows that some scorer of the signal has a number for; the others took no part."""
+        known = np.zeros(len(table), dtype=bool)
+        for step in self.rounds.scorers:
+            known |= np.asarray(pc.is_valid(table[f"{step.name}.score"]))
+        return np.flatnonzero(known)
 
     def _by_part(self, rows: np.ndarray) -> list[tuple[Part, np.ndarray]]:
         """Places in their part of some rows of the table, for each part that has one."""
@@ -163,7 +189,7 @@ class Settling:
         tasks = []
         for name, (part, own) in wanted.items():
             round_name = step.stage.round_name(number)
-            known = known_places(self.store, step.folder, name, round_name)
+            known = known_places(self.store, step.folder, name, round_name, step.wanted)
             if len(missing := np.setdiff1d(own, known)):
                 some = tuple(missing.tolist())
                 tasks.append(
@@ -177,11 +203,11 @@ class Settling:
         self, step: Step, stage: Stage, places: Sequence[tuple[Part, np.ndarray]], number: int
     ) -> Mapping[str, pa.ChunkedArray]:
         """Columns of a scorer for the rows of a round, under their full names."""
-        tables = [stage(self._lists(step, part, own, number), step.wanted) for part, own in places]
+        tables = [stage(self.lists(step, part, own, number), step.wanted) for part, own in places]
         whole = pa.concat_tables(tables)
         return {f"{step.name}.{name}": whole[name] for name in whole.column_names}
 
-    def _lists(self, step: Step, part: Part, places: np.ndarray, number: int) -> pa.Table:
+    def lists(self, step: Step, part: Part, places: np.ndarray, number: int) -> pa.Table:
         """What a scorer reads of some rows, with what all rounds so far added."""
         signal = self.rounds.signal
         rows = self.store.read(part, step.reads).take(pa.array(places)).combine_chunks()
@@ -200,6 +226,19 @@ class Settling:
                 joined = joined_columns(rows[name].combine_chunks(), added[column].combine_chunks())
                 rows = rows.set_column(rows.column_names.index(name), name, joined)
         return rows
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """What a scorer reads of the whole pool after all rounds; can be read more than once."""
+
+    settling: Settling
+    step: Step
+    places: Sequence[tuple[Part, np.ndarray]]
+    number: int
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return (self.settling.lists(self.step, *where, self.number) for where in self.places)
 
 
 def joined_columns(first: pa.Array, second: pa.Array) -> pa.Array:

@@ -80,6 +80,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     pool = _open_pool(config, store, name, reporter)
     plan = make_plan(config, pool)
     selection.check_selectors(config.selector)
+    find_rounds(plan, config.selector, "doubted")
     selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
     folder = claim(config, manifest.result_fingerprint(config, pool, plan), overwrite)
     if folder.is_done:
@@ -91,7 +92,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
                 scored = score_pool(config, store, name, reporter, settle="doubted")
                 return scored, _choose_and_export(config, store, scored, folder)
 
-            scored, found = _undamaged(store, work)
+            scored, found = undamaged(store, work)
             record = manifest.make_manifest(config, scored.pool, scored.plan, scored.reports, began)
             names = ["config.yaml", "ledger.parquet", "rejected.parquet", "curated"]
             record |= found | {"files": manifest.describe_files(folder.path, names)}
@@ -145,7 +146,7 @@ def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:
     config = pin(config)
     store = Store(Path(config.store))
     name = pool_key(config)
-    scored = _undamaged(store, lambda: score_pool(config, store, name, reporter))
+    scored = undamaged(store, lambda: score_pool(config, store, name, reporter))
     table = scored.table.select(["row_id", "sample_id", "source"])
     for scorer in config.scorers:
         table = ledger.with_scorer(table, scored.table, scorer)
@@ -159,7 +160,7 @@ def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:
     return folder.path / "scores.parquet", table
 
 
-def _undamaged(store: Store, work: Callable[[], Made]) -> Made:
+def undamaged(store: Store, work: Callable[[], Made]) -> Made:
     """Do the work; where a stored file turns out damaged, set it aside and start again."""
     for _ in range(MANY):
         try:
@@ -194,6 +195,12 @@ def _open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> P
 def _selection_columns(config: Config, pool: Pool, plan: Plan) -> dict[str, Address]:
     names = ["row_id", "sample_id", "source"]
     names += [f"{name}.{kind}" for name in config.scorers for kind in ("score", "status")]
+    names += [
+        f"{name}.{detail.name}"
+        for name, scorer in config.scorers.items()
+        for detail in scorer.details
+        if not pa.types.is_list(detail.type)
+    ]
     names += [name for selector in config.selector for name in selector.reads.names]
     names += [name for name in (plan.cost, config.labels) if name]
     return {name: plan.columns.get(name, pool.address(name)) for name in names}

@@ -20,8 +20,9 @@ import json
 import logging
 import os
 import secrets
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ from ..stages.columns import as_kind
 log = logging.getLogger(__name__)
 
 FITTED = "fitted.parquet"
+AHEAD = 8  # parts in memory beside the one that is used
 
 
 @dataclass(frozen=True)
@@ -148,9 +150,15 @@ class Store:
     def read_pool(
         self, parts: Sequence[Part], columns: Mapping[str, Address]
     ) -> Iterator[pa.Table]:
-        """Return the columns of all parts in order, read ahead by a few threads."""
-        with ThreadPoolExecutor(8) as readers:
-            yield from readers.map(lambda part: self.read(part, columns), parts)
+        """Return the columns of all parts in order; a few are read ahead, and no more."""
+        with ThreadPoolExecutor(AHEAD) as readers:
+            waiting: deque[Future[pa.Table]] = deque()
+            for part in parts:
+                if len(waiting) == AHEAD:
+                    yield waiting.popleft().result()
+                waiting.append(readers.submit(self.read, part, columns))
+            while waiting:
+                yield waiting.popleft().result()
 
     def write_fitted(self, folder: str, table: pa.Table) -> None:
         """Keep what a step must know of the whole pool."""

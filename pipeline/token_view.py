@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..errors import ConfigError, DataError
+from ..errors import ArtifactError, ConfigError, DataError
 from ..scorers.sifd import threshold_of
 from ..scorers.tshirt import TShirt
 from ..stages.signals.neighbours import Neighbours
@@ -49,7 +49,7 @@ class TokenView:
         score: its score in the run, None without one.
         outcome: kept or dropped.
         threshold: of |delta|, nats.
-        copies: noisy copies that there are of the row.
+        copies: noisy copies that the run had of the row.
         tokens: in order, over all answers.
     """
 
@@ -101,13 +101,15 @@ def token_view(
     if fitted is None:
         raise DataError(f"the threshold of {name} is no longer in the store {config.store!r}")
     texts = _texts(store, signal, part, place)
-    copies = delta.reshape(-1, max(len(texts), 1))
+    score, status = line[f"{name}.score"], line[f"{name}.status"]
+    if not texts or not len(delta):
+        raise DataError(f"row {row_id} has no tokens to compare: its status is {status}")
+    copies = delta.reshape(-1, len(texts))[: line[f"{name}.copies"]]  # other runs may know more
     threshold = threshold_of(fitted)
     tokens = tuple(
         Token(text, float(of_token.mean()), float((np.abs(of_token) > threshold).mean()))
         for text, of_token in zip(texts, copies.T, strict=True)
     )
-    score, status = line[f"{name}.score"], line[f"{name}.status"]
     return TokenView(row_id, name, status, score, line["outcome"], threshold, len(copies), tokens)
 
 
@@ -122,8 +124,13 @@ def _scorer(config: Config, name: str | None) -> tuple[str, TShirt]:
 
 
 def _ledger_line(folder: Path, row_id: int, name: str) -> dict[str, Any]:
-    columns = ["row_id", "outcome", "reason", f"{name}.score", f"{name}.status"]
-    table = pq.read_table(folder / "ledger.parquet", columns=columns)
+    columns = ["row_id", "outcome", "reason"]
+    columns += [f"{name}.{kind}" for kind in ("score", "status", "copies")]
+    try:
+        table = pq.read_table(folder / "ledger.parquet", columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        where = str(folder / "ledger.parquet")
+        raise ArtifactError(where, str(error).splitlines()[0]) from error
     found = table.filter(pc.equal(table["row_id"], row_id)).to_pylist()
     if not found:
         raise DataError(f"no row {row_id} in this run; there are 0 to {len(table) - 1}")
@@ -136,7 +143,10 @@ def _ledger_line(folder: Path, row_id: int, name: str) -> dict[str, Any]:
 def _place(store: Store, pool_key: str, row_id: int) -> tuple[Part, int]:
     pool = find_pool(store, pool_key)
     if pool is None:
-        raise DataError(f"the rows of this run are no longer in the store {str(store.root)!r}")
+        raise DataError(
+            f"the rows of this run are not in the store {str(store.root.absolute())!r}; a relative "
+            f"store is looked for in the current folder"
+        )
     part = [part for part in pool.parts if part.first <= row_id][-1]
     ids = store.read(part, {"row_id": Address("", "position")})["row_id"]
     return part, int(pc.index(pc.add(ids.cast(pa.int64()), part.first), row_id).as_py())
@@ -148,7 +158,7 @@ def _delta(store: Store, signal: Neighbours, folder: str, part: Part, place: int
     found = [np.array(first or [], dtype=np.float64)]
     for number in range(1, signal.n_rounds):
         name = signal.round_name(number)
-        if place in known_places(store, folder, part.hash, name):
+        if place in known_places(store, folder, part.hash, name, ["delta"]):
             added = read_round(store, folder, part.hash, name, np.array([place]), ["delta"])
             found.append(np.array(added["delta"][0].as_py() or [], dtype=np.float64))
     return np.concatenate(found)

@@ -232,6 +232,21 @@ def compared(row: Encoded, window: int) -> list[tuple[int, int]]:
     return ranges
 
 
+def mismatched(row: Encoded, window: int) -> bool:
+    """Whether the tokens that `compared` matches are not the same, but for two at the boundary.
+
+    So it is where tokens merge across the boundary, and the window cuts both sequences: they then
+    end at different tokens.
+    """
+    for (begin, _), (first, last), (ids, start) in zip(
+        row.answers, compared(row, window), row.alone, strict=True
+    ):
+        alone = ids[: start + window - begin]
+        if row.ids[first + 2 : last] != alone[len(alone) - (last - first) :][2:]:
+            return True
+    return False
+
+
 def token_texts(
     tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], first: int, last: int
 ) -> list[str]:

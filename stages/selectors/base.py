@@ -80,7 +80,7 @@ class Selector(Params, ABC):
             budget: what may be kept in the end.
         """
 
-    def unsettled(self, pool: pa.Table, budget: Budget) -> np.ndarray | None:
+    def unsettled(self, pool: pa.Table, budget: Budget, most: int) -> np.ndarray | None:
         """Return which rows it wants more exact scores of before it chooses.
 
         Asked before `select`, once before each later round of a signal that works in rounds.
@@ -88,6 +88,7 @@ class Selector(Params, ABC):
         Args:
             pool: as for `select`.
             budget: likewise.
+            most: units of work, such as noisy copies, that a row can have after all rounds.
 
         Returns:
             (rows,) bool, or None: it takes scores as they are.

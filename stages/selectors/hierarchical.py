@@ -51,27 +51,20 @@ class _Stages:
 class Hierarchical(Selector):
     """Keeps the rows of the smallest deviation among those of the best scores."""
 
-    by: str = "tshirt.score"
-    deviation: str = "tshirt.deviation"
-    """Standard deviation (population) of the score over the copies of a row."""
-    difficulty: str = "tshirt.ifd"
-    copies: str = "tshirt.copies"
-    """How many copies a row has, for `unsettled`."""
+    scorer: str = "tshirt"
+    """The `tshirt` block of the config, whose score, deviation, ifd and copies are read."""
     gamma: float = Field(default=2.0, ge=1, allow_inf_nan=False)
     """The first stage keeps so many budgets."""
     limit: float = 1.0
     """Rows of this difficulty or more are dropped."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
     """Of the intervals by which `unsettled` decides."""
-    most: int | None = Field(default=None, ge=1)
-    """How many copies a row can have, for narrower intervals: they are then for what it would have
-    with so many, and a row that has them is settled."""
 
     @property
     def reads(self) -> pa.Schema:
         """Score, deviation, difficulty and number of copies."""
-        numbers = score_schema(self.by, self.deviation, self.difficulty)
-        return numbers.append(pa.field(self.copies, pa.int32()))
+        numbers = score_schema(self._by, self._deviation, self._difficulty)
+        return numbers.append(pa.field(f"{self.scorer}.copies", pa.int32()))
 
     def select(self, pool: pa.Table, budget: Budget) -> Choice:
         """Order: kept, cut in the second stage, cut in the first, dropped.
@@ -80,7 +73,7 @@ class Hierarchical(Selector):
         stops before the first row that would go over.
         """
         numbers = self._numbers(pool)
-        score, deviation = numbers[self.by], numbers[self.deviation]
+        score, deviation = numbers[self._by], numbers[self._deviation]
         stages = self._stages(pool, budget, deviation)
         passed = np.concatenate([stages.kept, stages.second])
         reason = np.full(len(pool), SECOND, dtype=object)
@@ -88,13 +81,13 @@ class Hierarchical(Selector):
         reason[stages.first] = FIRST
         margin[stages.first] = score[stages.first] - score[passed].min(initial=np.inf)
         reason[stages.dropped] = DIFFICULTY
-        margin[stages.dropped] = self._limit() - numbers[self.difficulty][stages.dropped]
+        margin[stages.dropped] = self._limit() - numbers[self._difficulty][stages.dropped]
         unknown = ~self._known(numbers)
         reason[unknown], margin[unknown] = NO_NUMBER, np.nan
         order = np.concatenate([passed, stages.first, stages.dropped])
         return Choice(order, len(stages.kept), reason, margin)
 
-    def unsettled(self, pool: pa.Table, budget: Budget) -> np.ndarray:
+    def unsettled(self, pool: pa.Table, budget: Budget, most: int) -> np.ndarray:
         """Return which rows' place in or out of the selection more copies could change.
 
         Score, deviation and difficulty are taken as estimates from the `copies` of each row so far.
@@ -115,32 +108,32 @@ class Hierarchical(Selector):
         Args:
             pool: `row_id`, `sample_id`, the columns of `reads` and the budget's cost.
             budget: what may be kept in the end.
+            most: copies that a row can have. The intervals are for what it would have with so
+                many, and a row that has them is settled.
 
         Returns:
             (rows,) bool. A row without a number is settled, one with a single copy is not.
         """
-        confidence, most = self.confidence, self.most
         numbers = self._numbers(pool)
-        score, spread = numbers[self.by], numbers[self.deviation]
-        n = np.asarray(pc.fill_null(pool[self.copies], 0).to_numpy(), dtype=np.float64)
-        width = half_width(spread, n, confidence, most)
+        score, spread = numbers[self._by], numbers[self._deviation]
+        n = np.asarray(pc.fill_null(pool[f"{self.scorer}.copies"], 0).to_numpy(), dtype=np.float64)
+        width = half_width(spread, n, self.confidence, most)
         estimate = deviation_estimate(spread, n)
-        low, high = deviation_bounds(spread, n, confidence)
+        low, high = deviation_bounds(spread, n, self.confidence)
         first, second = self._cuts(pool, budget, estimate)
-        limit, difficulty = self._limit(), numbers[self.difficulty]
+        limit, difficulty = self._limit(), numbers[self._difficulty]
         with np.errstate(divide="ignore", invalid="ignore"):  # of a score of 0, or infinite
             relative = np.nan_to_num(width * difficulty / np.abs(score), nan=np.inf)
         relative[np.isinf(difficulty)] = 0.0  # over the limit, whatever its spread
         out = (score + width < first) | (difficulty - relative >= limit)
         inside = (score - width >= first) & (difficulty + relative < limit)
         settled = out | (inside & ((low > second) | (high < second)))
-        whole = np.zeros(len(pool), dtype=bool) if most is None else n >= most
-        return np.asarray(self._known(numbers) & ~settled & ~whole)
+        return np.asarray(self._known(numbers) & ~settled & (n < most))
 
     def _stages(self, pool: pa.Table, budget: Budget, deviation: np.ndarray) -> _Stages:
         numbers = self._numbers(pool)
-        eligible = self._known(numbers) & (numbers[self.difficulty] < self._limit())
-        order = by_score(pool, self.by)
+        eligible = self._known(numbers) & (numbers[self._difficulty] < self._limit())
+        order = by_score(pool, self._by)
         fit, dropped = order[eligible[order]], order[~eligible[order]]
         wider = Budget(math.floor(round(self.gamma * budget.limit, 6)), budget.cost)
         n_first = wider.fits(pool, fit)
@@ -155,7 +148,7 @@ class Hierarchical(Selector):
         """
         stages = self._stages(pool, budget, deviation)
         passed = np.concatenate([stages.kept, stages.second])
-        first = scores(pool, self.by)[passed].min(initial=np.inf)
+        first = scores(pool, self._by)[passed].min(initial=np.inf)
         second = deviation[stages.kept].max(initial=-np.inf)
         return (
             float(first) if len(stages.first) else -np.inf,
@@ -163,12 +156,24 @@ class Hierarchical(Selector):
         )
 
     def _numbers(self, pool: pa.Table) -> dict[str, np.ndarray]:
-        return {name: scores(pool, name) for name in (self.by, self.deviation, self.difficulty)}
+        return {name: scores(pool, name) for name in (self._by, self._deviation, self._difficulty)}
 
     def _known(self, numbers: dict[str, np.ndarray]) -> np.ndarray:
         """Rows that can be placed; an infinite difficulty is known to be over the limit."""
-        known = np.isfinite(numbers[self.by]) & np.isfinite(numbers[self.deviation])
-        return np.asarray(known & ~np.isnan(numbers[self.difficulty]))
+        known = np.isfinite(numbers[self._by]) & np.isfinite(numbers[self._deviation])
+        return np.asarray(known & ~np.isnan(numbers[self._difficulty]))
+
+    @property
+    def _by(self) -> str:
+        return f"{self.scorer}.score"
+
+    @property
+    def _deviation(self) -> str:
+        return f"{self.scorer}.deviation"
+
+    @property
+    def _difficulty(self) -> str:
+        return f"{self.scorer}.ifd"
 
     def _limit(self) -> float:
         return float(np.float32(self.limit))  # difficulties are float32

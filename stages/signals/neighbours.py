@@ -11,7 +11,7 @@ noise that its tokens have in the conversation, so that both passes differ by th
     official  tokenised apart, as the published code does. The mean of each pass is over its own
               tokens, which for a tokenizer without BOS is one more given the instruction. Where a
               merge across the boundary leaves different numbers of tokens, both are matched from
-              the end.
+              the end; if the window cuts such a row, its status is boundary_merge.
 
 The published code stops at a tokenizer with BOS, at an instruction longer than the window and at an
 answer that begins with a newline; here these rows have numbers or a status. Tokens before an
@@ -35,7 +35,7 @@ from ...scorers.signals import column_type
 from ..base import ROWS
 from ..columns import Sequences
 from ..modelled import ModelStage
-from ..tokenize import Encoded, Tokenisation, scored
+from ..tokenize import Encoded, Tokenisation, mismatched, scored
 
 if TYPE_CHECKING:  # torch
     from ..passes import PassResult
@@ -136,7 +136,10 @@ class Neighbours(ModelStage):
 
     def _slab(self, rows: pa.Table, wanted: Sequence[str], copies: range) -> pa.Table:
         assert self._encoder is not None
-        encoded = self._encoder.encode(rows.select(super().reads.names).to_pylist())
+        encoded = [
+            Encoded("boundary_merge") if mismatched(row, self._encoder.window) else row
+            for row in self._encoder.encode(rows.select(super().reads.names).to_pylist())
+        ]
         columns = {"status": pa.array([row.status for row in encoded], pa.string())}
         if set(wanted) - set(columns):
             usable = np.array([i for i, row in enumerate(encoded) if row.answers], dtype=np.int64)

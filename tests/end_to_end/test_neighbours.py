@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from datasets import load_from_disk
 from tamis.errors import ConfigError, DataError
 from tamis.pipeline.agreement import agreement
 from tamis.pipeline.run import select
@@ -91,9 +92,20 @@ def test_another_budget_computes_only_what_it_doubts_anew(tmp_path, gpt2, run):
     assert kept(first) == kept(run)
 
 
-def test_agreement_counts_the_copies(tmp_path, gpt2):
+def test_agreement_is_with_one_round_of_everything(tmp_path, gpt2):
     found = agreement(config_of(tmp_path, gpt2), quiet())
+    some = select(config_of(tmp_path, gpt2), quiet())
+    every = select(config_of(tmp_path, gpt2, rounds=[]), quiet())
+    assert found.same == len(kept(some) & kept(every))
     assert found.kept == 6
+    # what the rounds show of a row is what the run had, and not what was made for the comparison
+    ledger = pq.read_table(some.folder.path / "ledger.parquet").to_pylist()
+    view = token_view(str(some.folder.path), 7)
+    assert view.copies == ledger[7]["tshirt.copies"]
+
+
+def test_copies_are_counted(tmp_path, gpt2):
+    found = agreement(config_of(tmp_path, gpt2), quiet())
     assert found.of == 8 * (N - 1)  # one row is rejected
     assert 2 * (N - 1) < found.took < found.of
 
@@ -116,13 +128,32 @@ def test_tokens_of_a_row(run, gpt2):
         assert ((counted >= 0) & (counted <= 1)).all()
     assert view.copies in (2, 4, 8)
     assert token_view(folder, 7).threshold > view.threshold  # k 50 counts fewer than k 75
-    rows = [json.loads(line) for line in (run.folder.path / "curated/train.jsonl").open()]
-    row = rows[0]
-    answer = row["messages"][-1]["content"]
-    text = "".join(token.text for token in token_view(folder, row["row_id"]).tokens)
+    rows = load_from_disk(str(run.folder.path / "curated/arrow/train"))
+    answer = rows[0]["messages"][-1]["content"]
+    text = "".join(token.text for token in token_view(folder, rows[0]["row_id"]).tokens)
     assert answer.endswith(text)  # without a BOS the first token has no loss
     assert len(answer) - len(text) < 20
     assert json.loads(json.dumps(view.as_json()))["row_id"] == 7
+
+
+def test_a_damaged_round_is_made_again(tmp_path, gpt2, run):
+    config = config_of(tmp_path, gpt2)
+    select(config, quiet())
+    for path in (tmp_path / "store").glob("neighbours-*/copies-2-4/*/*.parquet"):
+        path.write_bytes(path.read_bytes()[:-40])
+    assert agreement(config, quiet()).kept == 6
+    again = select(config, quiet(), overwrite=True)
+    assert digest(again.folder.path) == digest(run.folder.path)
+
+
+def test_rows_without_tokens_say_why(tmp_path, gpt2):
+    rows = [{"instruction": "word " * 600, "input": "", "output": "An answer."}]
+    rows += [{"instruction": f"Count {i}", "input": "", "output": f"one two {i}"} for i in range(8)]
+    (tmp_path / "pool-40.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = select(config_of(tmp_path, gpt2, budget=2), quiet())
+    with pytest.raises(DataError, match="row 0 has no tokens to compare: its status"):
+        token_view(str(result.folder.path), 0)
+    assert result.manifest["rounds"]["of"] == 8 * 8
 
 
 def test_tokens_that_cannot_be_shown(run, tmp_path):

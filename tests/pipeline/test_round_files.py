@@ -18,10 +18,10 @@ def keep(store, places):
 
 def test_rows_of_several_files_come_back_in_order(tmp_path):
     store = Store(tmp_path)
-    assert known_places(store, *WHERE).tolist() == []
+    assert known_places(store, *WHERE, ["delta"]).tolist() == []
     keep(store, [1, 7])
     keep(store, [2, 5])
-    assert known_places(store, *WHERE).tolist() == [1, 2, 5, 7]
+    assert known_places(store, *WHERE, ["delta"]).tolist() == [1, 2, 5, 7]
     found = read_round(store, *WHERE, np.array([2, 5, 7]), ["delta"])
     assert found.to_pylist() == table([2, 5, 7]).to_pylist()
     assert found.column_names == ["delta"]
@@ -42,9 +42,9 @@ def test_a_damaged_file_is_named_and_can_be_set_aside(tmp_path):
     (path,) = tmp_path.rglob("*.parquet")
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ArtifactError, match=path.name) as caught:
-        known_places(store, *WHERE)
+        known_places(store, *WHERE, ["delta"])
     store.set_aside(caught.value)
-    assert known_places(store, *WHERE).tolist() == []
+    assert known_places(store, *WHERE, ["delta"]).tolist() == []
 
 
 def test_a_file_of_another_part_is_not_taken(tmp_path):
@@ -54,4 +54,15 @@ def test_a_file_of_another_part_is_not_taken(tmp_path):
     other = path.parent.with_name("other")
     path.parent.rename(other)
     with pytest.raises(ArtifactError, match="is not round-1 of noisy-1234 of part other"):
-        known_places(store, "noisy-1234", "other", "round-1")
+        known_places(store, "noisy-1234", "other", "round-1", ["delta"])
+
+
+def test_columns_asked_for_later_are_not_taken_for_known(tmp_path):
+    store = Store(tmp_path)
+    keep(store, [1, 7])
+    assert known_places(store, *WHERE, ["delta", "mean"]).tolist() == []
+    more = pa.table({"delta": [[1.0], [2.0]], "mean": [1.0, 2.0]})
+    keep_round(store, *WHERE, [1, 7], more)
+    assert known_places(store, *WHERE, ["mean"]).tolist() == [1, 7]
+    found = read_round(store, *WHERE, np.array([7]), ["delta", "mean"])
+    assert found.to_pylist() == [{"delta": [2.0], "mean": 2.0}]

@@ -94,7 +94,8 @@ class Best(Selector):
     def reads(self):
         return score_schema("mean.score")
 
-    def unsettled(self, pool, budget):
+    def unsettled(self, pool, budget, most):
+        assert most in (14,)
         values = scores(pool, "mean.score")
         at = np.sort(values)[-budget.limit]
         return np.abs(values - at) < 0.3

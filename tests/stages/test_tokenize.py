@@ -1,6 +1,6 @@
 import pytest
 from tamis.errors import ModelError
-from tamis.stages.tokenize import Encoder, compared, scored, token_texts
+from tamis.stages.tokenize import Encoded, Encoder, compared, mismatched, scored, token_texts
 from tamis.tests.tiny import conversation, make_sentencepiece_like, make_tokenizer
 from transformers import AutoTokenizer
 
@@ -68,6 +68,17 @@ def test_compared_tokens_are_those_that_both_passes_score(which, tokenisation, r
             alone = len(scored(start, min(len(ids), start + 24 - first)))
             assert (low, high) == (last - min(last - first, alone), last)
     assert scored(0, 4).tolist() == [1, 2, 3]
+
+
+def test_a_merge_at_the_boundary_and_a_cut_leave_different_tokens():
+    given = [1, 2, 3, 10, 11, 12, 13]
+    shifted = Encoded("truncated", given, [(3, 7)], [([9, 10, 11, 12], 0)])
+    assert compared(shifted, 7) == [(4, 7)]
+    assert mismatched(shifted, 7)  # 12, 13 beside 11, 12
+    same = Encoded("truncated", given, [(3, 7)], [([10, 11, 12, 13], 0)])
+    assert not mismatched(same, 7)
+    merged = Encoded("ok", given, [(3, 7)], [([8, 9, 11, 12, 13], 0)])
+    assert not mismatched(merged, 50)  # two tokens at the boundary may differ
 
 
 def test_texts_of_tokens_make_the_text(plain):

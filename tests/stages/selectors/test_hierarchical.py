@@ -134,9 +134,9 @@ def test_contract():
     check_selector(Hierarchical(), G4)
 
 
-def unsettled(table, budget=2, most=None, confidence=0.95):
-    selector = Hierarchical(confidence=confidence, most=most)
-    return selector.unsettled(table, Budget(budget)).tolist()
+def unsettled(table, budget=2, most=1000, confidence=0.95):
+    selector = Hierarchical(confidence=confidence)
+    return selector.unsettled(table, Budget(budget), most).tolist()
 
 
 def test_what_is_settled():
@@ -192,12 +192,12 @@ def test_adaptive_copies_find_the_exhaustive_choice(seed, rounds):
         means + noise,
         means + generator.normal(0.08, 0.05, n_rows)[:, None] + 0.6 * noise,
     )
-    selector = Hierarchical(most=30, confidence=0.99)
+    selector = Hierarchical(confidence=0.99)
     exhaustive = kept(selector(estimates(copies, ifds, np.full(n_rows, 30)), budget))
     n = np.full(n_rows, rounds[0])
     for more in rounds[1:]:
         table = estimates(copies, ifds, n)
-        n = np.where(selector.unsettled(table, budget), more, n)
+        n = np.where(selector.unsettled(table, budget, 30), more, n)
     found = kept(selector(estimates(copies, ifds, n), budget))
     assert len(set(found) & set(exhaustive)) >= 95
     assert n.sum() * 3 <= 30 * n_rows

@@ -4,7 +4,10 @@ import pytest
 import torch
 from tamis.kernels.noise import uniform
 from tamis.scorers.random import bits
+from tamis.scorers.tshirt import TShirt
 from tamis.stages.checks import check_stage
+from tamis.stages.selectors.base import Budget
+from tamis.stages.selectors.hierarchical import Hierarchical
 from tamis.stages.signals import neighbours as module
 from tamis.stages.signals.neighbours import COLUMNS, Neighbours
 from tamis.tests.tiny import alpaca, conversation
@@ -105,16 +108,40 @@ def test_equals_one_row_and_one_copy_at_a_time(family, mode, request):
         np.testing.assert_allclose(ours, delta, atol=1e-5, rtol=1e-5)
         np.testing.assert_allclose(got["given_mean"], given, rtol=1e-5)
         np.testing.assert_allclose(got["alone_mean"], alone, rtol=1e-5)
-        scores, expected = (np.exp(-s_mean(values, 0.5)) for values in (ours, delta))
-        np.testing.assert_allclose(scores, expected, rtol=1e-5)
-        assert scores.mean() == pytest.approx(expected.mean(), rel=1e-5)
-        assert scores.std() == pytest.approx(expected.std(), rel=1e-3, abs=1e-5)
 
 
-def s_mean(delta, threshold):
-    """Mean of the Delta beyond a threshold, per copy; S-IFD is exp of minus this."""
-    kept = np.abs(delta) > threshold
-    return (delta * kept).sum(1) / np.maximum(kept.sum(1), 1)
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize("mode", ["aligned", "official"])
+def test_scores_and_choice_are_those_of_the_published_procedure(family, mode, request):
+    """Threshold by numpy over all copies of all rows, S-IFD, drop, cut, cut; k 50, gamma 2."""
+    folder = request.getfixturevalue(family)
+    rows = rows_of(24)
+    names = [*NUMBERS, "status", "given.status", "alone.status"]
+    noisy = neighbours(folder, mode=mode, batch_tokens=512)(rows, names)
+    noisy = noisy.rename_columns([f"noisy.{name}" for name in names])
+    scorer = TShirt(k=50)
+    found = scorer(noisy, scorer.fit([noisy]))
+    plain = [reference(folder, row, row["sample_id"], mode) for row in rows.to_pylist()]
+    threshold = np.percentile(np.abs(np.concatenate([d.ravel() for d, _, _ in plain])), 50)
+    scores = []
+    for delta, _, _ in plain:
+        kept = np.abs(delta) > threshold
+        scores.append(np.exp(-(delta * kept).sum(1) / np.maximum(kept.sum(1), 1)))
+    means, deviations = (np.array([f(row) for row in scores]) for f in (np.mean, np.std))
+    difficulty = np.array([np.exp(given - alone).mean() for _, given, alone in plain])
+    np.testing.assert_allclose(found["score"], means, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found["deviation"], deviations, atol=1e-5)
+    np.testing.assert_allclose(found["ifd"], difficulty, rtol=1e-5)
+    limit = float(np.median(difficulty) * 1.05)  # of random weights; drops some rows
+    eligible = np.flatnonzero(difficulty < limit)
+    first = eligible[np.argsort(-means[eligible], kind="stable")][:10]
+    expected = first[np.argsort(deviations[first], kind="stable")][:5]
+    pool = pa.table({"row_id": range(24), "sample_id": rows["sample_id"]})
+    for name in ("score", "deviation", "ifd", "copies"):
+        pool = pool.append_column(f"tshirt.{name}", found[name])
+    choice = Hierarchical(limit=limit)(pool, Budget(5))
+    assert choice.order[: choice.n_kept].tolist() == expected.tolist()
+    assert len(eligible) < 24
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
@@ -295,3 +322,11 @@ def test_only_what_is_wanted_runs(gpt2):
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 def test_contract(family, request):
     check_stage(neighbours(request.getfixturevalue(family)), rows_of(6), rtol=1e-3)
+
+
+def test_tokens_that_do_not_match_are_a_status(gpt2, monkeypatch):
+    monkeypatch.setattr(module, "mismatched", lambda row, window: len(row.ids) > 20)
+    found = neighbours(gpt2, mode="official")(rows_of(8), ["status", "delta", "given_mean"])
+    bad = [row for row in found.to_pylist() if row["status"] == "boundary_merge"]
+    assert len(bad) > 0
+    assert all(row["delta"] is None and row["given_mean"] is None for row in bad)
