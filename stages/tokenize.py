@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # heavy
 
 Tokenisation = Literal["exact", "official"]
 
+INCOMPLETE = "\N{REPLACEMENT CHARACTER}"  # stands for the bytes of a character that lacks some
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -252,11 +254,11 @@ def token_texts(
 ) -> list[str]:
     """Return the text that each of the tokens [first, last) adds to those before it.
 
-    A token that ends inside a character adds a replacement character, and the next ones the rest.
+    A character belongs to the token that completes it.
     """
-    texts, before = [], tokenizer.decode(list(ids[:first]))
+    texts, before = [], tokenizer.decode(list(ids[:first])).rstrip(INCOMPLETE)
     for end in range(first + 1, last + 1):
-        through = tokenizer.decode(list(ids[:end]))
+        through = tokenizer.decode(list(ids[:end])).rstrip(INCOMPLETE)
         pairs = enumerate(zip(before, through, strict=False))
         same = next((i for i, (a, b) in pairs if a != b), min(len(before), len(through)))
         texts.append(through[same:])
