@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 
 from .selection import DROPPED, KEPT, REJECTED, Decisions, percentile
 
+PULLED = ("target", "subtask", "query")  # details that say which row of a target a row is like
+
 HEAD = pa.schema(
     [
         ("row_id", pa.int64()),
@@ -16,7 +18,7 @@ HEAD = pa.schema(
         ("source", pa.string()),
         ("outcome", pa.string()),  # kept, dropped, rejected
         ("step", pa.string()),  # ingest, a scorer without a number, or a selector
-        ("reason", pa.string()),  # null for kept rows
+        ("reason", pa.string()),  # of a kept row what pulled it in, where the selector says so
         ("rank", pa.int64()),  # place in the order of that selector, from 1
         ("margin", pa.float32()),  # distance to its cut, null where it has none
     ]
@@ -40,7 +42,9 @@ def make_ledger(
         **{name: pool[name] for name in ("row_id", "sample_id", "source")},
         "outcome": pa.array(outcome, pa.string()),
         "step": pa.array(decisions.step, pa.string()),
-        "reason": pa.array(decisions.reason, pa.string(), mask=decisions.kept),
+        "reason": pa.array(
+            decisions.reason, pa.string(), mask=decisions.kept & (decisions.reason == "")
+        ),
         "rank": pa.array(decisions.rank, mask=~ranked),
         "margin": pa.array(
             decisions.margin.astype(np.float32), mask=~ranked | np.isnan(decisions.margin)
@@ -74,11 +78,18 @@ def counts(ledger: pa.Table) -> list[dict[str, object]]:
 
 
 def with_scorer(ledger: pa.Table, pool: pa.Table, name: str) -> pa.Table:
-    """Return a ledger with the score, percentile and status of one scorer of the pool added."""
+    """Return a ledger with what one scorer says of the pool added.
+
+    That is score, percentile and status, and what pulled a row in, where the scorer has targets.
+    """
     scores = pool[f"{name}.score"]
     values = np.asarray(scores.to_numpy(), dtype=np.float64)
     share = percentile(values).astype(np.float32)
     ledger = ledger.append_column(f"{name}.score", scores)
     placed = pa.array(share, pa.float32(), from_pandas=True)
     ledger = ledger.append_column(f"{name}.percentile", placed)
-    return ledger.append_column(f"{name}.status", pool[f"{name}.status"])
+    ledger = ledger.append_column(f"{name}.status", pool[f"{name}.status"])
+    for column in (f"{name}.{detail}" for detail in PULLED):
+        if column in pool.column_names:
+            ledger = ledger.append_column(column, pool[column])
+    return ledger

@@ -21,7 +21,7 @@ class Decisions:
 
     Attributes:
         step: the scorer without a number for it, or the selector that dropped or kept it.
-        reason: why it was dropped; empty for kept rows.
+        reason: why it was dropped; for kept rows what pulled them in, or empty.
         rank: its place in that selector's order, from 1; 0 if it never came to one.
         margin: its distance to that selector's cut; NaN likewise, and for rows over the budget of
             a selector whose order is not one of numbers.
@@ -162,6 +162,8 @@ def _narrow(
     made.reason[alive] = ""
     made.reason[alive[dropped]] = choice.reason[dropped]
     kept = choice.order[: choice.n_kept]
+    if choice.pulled is not None:
+        made.reason[alive[kept]] = choice.pulled[kept]
     worth = np.full(len(kept), np.nan) if choice.worth is None else choice.worth[kept]
     return alive[kept], worth
 

@@ -20,7 +20,7 @@ def test_columns_say_which_field_plays_which_part():
         ({"columns": {"instruction": "q"}}, "must name messages, or instruction and answer"),
         ({"limit": 0}, "greater than 0"),
         ({"limit": 2.5}, "valid integer"),
-        ({"rows": 7}, "Extra inputs are not permitted"),
+        ({"n_rows": 7}, "Extra inputs are not permitted"),
     ],
 )
 def test_what_does_not_fit_is_said(fields, message):
