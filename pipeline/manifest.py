@@ -70,8 +70,9 @@ def make_manifest(
             "rejected": pool.rejected,
         },
         "targets": {t.name: {"key": t.pool.key, "rows": t.pool.n_rows} for t in plan.targets},
-        "steps": [asdict(report) | {"made_by": texts[report.target, report.name]}
-            for report in reports],
+        "steps": [
+            asdict(report) | {"made_by": texts[report.target, report.name]} for report in reports
+        ],
         "environment": {
             "python": platform.python_version(),
             "machine": platform.machine(),

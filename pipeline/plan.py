@@ -20,7 +20,7 @@ from .config import Config, use_of
 from .fingerprint import canonical, key
 from .pool import Pool
 from .store import Address
-from .targets import Aim, check_targets, find_aim
+from .targets import Aim, check_reads, find_aim
 
 TOKENS = "answer_tokens"
 
@@ -103,11 +103,10 @@ def make_plan(config: Config, pool: Pool, targets: Mapping[str, Pool] | None = N
     Args:
         config: the config.
         pool: its pool.
-        targets: its targets, as far as scorers aim at them.
+        targets: those of `as_pools`, read.
 
     Raises:
-        PlanError: a column nobody makes or of another type, a circle, a setting that does not fit,
-            a scorer that aims at no target of the config.
+        PlanError: a column nobody makes or of another type, a circle, a setting that does not fit.
     """
     planner = _Planner(config, pool)
     plans = _plan_targets(planner, targets or {})
@@ -131,7 +130,7 @@ def _plan_targets(planner: "_Planner", pools: Mapping[str, Pool]) -> tuple[Targe
     config = planner.config
     own = {target: _Planner(config, pool) for target, pool in pools.items()}
     for name, scorer in config.scorers.items():
-        check_targets(config, name, pools)
+        check_reads(config, name)
         for target in scorer.targets:
             own[target].need(f"scorers.{name} of targets.{target}", scorer.target_reads)
     made = {target: other.plan() for target, other in own.items()}
@@ -169,12 +168,12 @@ class _Planner:
 
     def need(self, reader: str, schema: pa.Schema) -> None:
         """Want columns for a reader, and what their makers read in turn."""
-        for field in schema:
-            maker, _, column = field.name.partition(".")
+        for read in schema:
+            maker, _, column = read.name.partition(".")
             if maker not in self.stages:
-                self._check_row_column(reader, field)
+                self._check_row_column(reader, read)
                 continue
-            self._check_made(reader, field)
+            self._check_made(reader, read)
             first = maker not in self.wanted
             self.wanted.setdefault(maker, {})[column] = None
             if first:

@@ -192,8 +192,8 @@ def read_pool(config: Config, store: Store, name: str, progress: Callable[[int],
     pool = Pool(name, tuple(parts), n_input, why, columns, tuple(sorted(extras)))
     if not parts:
         places = ", ".join(source.place for source in config.data)
-        why = _why(pool.rejected)
-        raise DataError(f"{places}: no usable row in {n_input} of the input; {why}")
+        reason = _why(pool.rejected)
+        raise DataError(f"{places}: no usable row in {n_input} of the input; {reason}")
     store.write_json(_folder(store, name) / "pool.json", asdict(pool))
     return pool
 

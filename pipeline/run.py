@@ -176,11 +176,11 @@ def pin(config: Config) -> Config:
 
 
 def _open(config: Config, store: Store, name: str, reporter: Reporter) -> tuple[Pool, Plan]:
-    pool = _open_pool(config, store, name, reporter)
-    targets = {
+    targets = {  # first: they are small, and a mistake there is soon found
         target: _open_pool(own, store, pool_key(own), reporter)
         for target, own in as_pools(config).items()
     }
+    pool = _open_pool(config, store, name, reporter)
     return pool, make_plan(config, pool, targets)
 
 

@@ -107,9 +107,7 @@ def describe_plan(plan: Plan, pool: Pool, store: Store) -> RenderableType:
     return Group(Text("\n".join(read)), shown)
 
 
-def _add_steps(
-    shown: Table, steps: Sequence[Step], pool: Pool, store: Store, of: str = ""
-) -> None:
+def _add_steps(shown: Table, steps: Sequence[Step], pool: Pool, store: Store, of: str = "") -> None:
     for step in steps:
         missing = store.missing(step.folder, step.wanted, pool.parts, step.whole)
         names = {part.name(step.whole) for part in missing}

@@ -53,15 +53,22 @@ class Aim:
 def as_pools(config: Config) -> dict[str, Config]:
     """Return for each target that a scorer aims at the config whose pool it is.
 
-    Every row of it must be readable: a target is small and chosen by hand. A name that no target
-    has is left out; the plan says so.
+    Every row of it must be readable: a target is small and chosen by hand.
+
+    Raises:
+        PlanError: a scorer aims at what is no target of the config.
     """
-    aimed = dict.fromkeys(name for scorer in config.scorers.values() for name in scorer.targets)
-    return {
-        name: config.model_copy(update={"data": [config.targets[name]], "strict": True})
-        for name in aimed
-        if name in config.targets
-    }
+    aimed = dict[str, Config]()
+    for name, scorer in config.scorers.items():
+        for target in scorer.targets:
+            if target not in config.targets:
+                raise PlanError(
+                    f"scorers.{name} aims at {target!r}, which is no target of the config; there "
+                    f"are {', '.join(config.targets) or '(none)'}"
+                )
+            own = {"data": [config.targets[target]], "strict": True}
+            aimed[target] = config.model_copy(update=own)
+    return aimed
 
 
 def pin_targets(config: Config) -> Config:
@@ -69,13 +76,14 @@ def pin_targets(config: Config) -> Config:
 
     Raises:
         DataError: a path that is neither there nor on the hub.
+        PlanError: a scorer aims at what is no target of the config.
     """
     pinned = {name: pin_sources(own).data[0] for name, own in as_pools(config).items()}
     return config.model_copy(update={"targets": {**config.targets, **pinned}})
 
 
-def check_targets(config: Config, scorer: str, pools: Mapping[str, Pool]) -> None:
-    """Check that there is what a scorer aims at, and that it can be read.
+def check_reads(config: Config, scorer: str) -> None:
+    """Check that what a scorer reads of its targets is there before the pool is scored.
 
     Raises:
         PlanError: so.
@@ -84,11 +92,6 @@ def check_targets(config: Config, scorer: str, pools: Mapping[str, Pool]) -> Non
     if block.targets and block.fits_pool:
         raise PlanError(f"scorers.{scorer}: a scorer has targets or fits the pool, not both")
     for target in block.targets:
-        if target not in pools:
-            raise PlanError(
-                f"scorers.{scorer} aims at {target!r}, which is no target of the config; there "
-                f"are {', '.join(config.targets) or '(none)'}"
-            )
         reader = f"scorers.{scorer} of targets.{target}"
         for name in block.target_reads.names:
             maker = name.partition(".")[0]

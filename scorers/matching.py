@@ -73,7 +73,7 @@ class Matching(Scorer):
     @field_validator("target")
     @classmethod
     def _each_once(cls, target: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        if not target or len(set(target)) < len(target) and not isinstance(target, str):
+        if not target or (len(set(target)) < len(target) and not isinstance(target, str)):
             raise ValueError("must be the name of a target, or several, each once")
         return target
 
@@ -90,9 +90,7 @@ class Matching(Scorer):
     @property
     def details(self) -> pa.Schema:
         """Which row of which target it is most like, of those that its score comes from."""
-        return pa.schema(
-            [("target", pa.string()), ("subtask", pa.string()), ("query", pa.int32())]
-        )
+        return pa.schema([("target", pa.string()), ("subtask", pa.string()), ("query", pa.int32())])
 
     @property
     def optional(self) -> pa.Schema:
@@ -279,8 +277,8 @@ def _check(name: str, rows: pa.Table, vectors: np.ndarray, column: str) -> None:
 def _lists(values: np.ndarray) -> pa.Array:
     """The rows of a matrix as lists of float32."""
     flat = pa.array(np.ascontiguousarray(values, np.float32).ravel())
-    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets), flat)
+    offsets = pa.array(np.arange(len(values) + 1) * values.shape[1], pa.int32())
+    return pa.ListArray.from_arrays(offsets, flat)
 
 
 def _blocks(rows: pa.Table) -> Iterator[pa.Table]:

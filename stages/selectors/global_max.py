@@ -39,9 +39,7 @@ class GlobalMax(Selector):
         """
         return choose(pool, self.by, budget, self._walk, NO_QUERY)
 
-    def _walk(
-        self, values: np.ndarray, best: np.ndarray, spending: Spending, whole: bool
-    ) -> Taken:
+    def _walk(self, values: np.ndarray, best: np.ndarray, spending: Spending, whole: bool) -> Taken:
         orders = best.tolist()
         gone = np.zeros(len(values), dtype=bool)
         taken_by = [0] * len(orders)

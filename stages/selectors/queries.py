@@ -80,7 +80,9 @@ def numbers(pool: pa.Table, by: str) -> np.ndarray:
     return np.asarray(lists.flatten().to_numpy()).reshape(len(pool), lengths.pop())
 
 
-def choose(pool: pa.Table, by: str, budget: Budget, walk: Walk, reason: str = OVER_BUDGET) -> Choice:
+def choose(
+    pool: pa.Table, by: str, budget: Budget, walk: Walk, reason: str = OVER_BUDGET
+) -> Choice:
     """Return the choice of a walk over the queries' orders.
 
     The rows that no query took follow by their best number. Ties: sample_id, then row_id.

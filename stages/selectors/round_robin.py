@@ -36,9 +36,7 @@ class RoundRobin(Selector):
         """
         return choose(pool, self.by, budget, self._walk)
 
-    def _walk(
-        self, values: np.ndarray, best: np.ndarray, spending: Spending, whole: bool
-    ) -> Taken:
+    def _walk(self, values: np.ndarray, best: np.ndarray, spending: Spending, whole: bool) -> Taken:
         gone = np.zeros(len(values), dtype=bool)
         at = [0] * len(best)
         rows: list[int] = []
