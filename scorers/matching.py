@@ -29,7 +29,7 @@ from pydantic import field_validator
 
 from ..errors import ContractError, DataError
 from .base import NUMBERED, Scorer
-from .vectors import matrix, unit
+from .matrices import matrix, unit
 
 Aggregate = Literal["max", "mean", "mean_max", "cosine_of_mean"]
 ROWS_AT_ONCE = 128  # with 4 checkpoints of 8,192 numbers 34 MB; bounds memory

@@ -40,7 +40,7 @@ PER_ROW = {
     "instruction_words": pa.int32(),
     "embedding": pa.list_(pa.float16()),  # unit norm
     # gradients, randomly projected: dim numbers for each checkpoint, one after the other. A signal
-    # may store them as list<int8> (scaled by row) or binary (1 bit per number, set: negative).
+    # may store them as list<int8> (scaled by row) or binary (1 bit per number, set: not negative).
     "adam": pa.list_(pa.float16()),  # the direction that Adam would take for the row alone
     "plain": pa.list_(pa.float16()),  # the gradient of the mean loss of the answer
     "weights": pa.list_(pa.float32()),  # of the checkpoints; the same in every row

@@ -13,7 +13,7 @@ FLOATS = pa.list_(pa.float32())
 
 def column(vectors, kind):
     if kind == "signs":
-        return pa.array([np.packbits(np.asarray(v) < 0).tobytes() for v in vectors], pa.binary())
+        return pa.array([np.packbits(np.asarray(v) >= 0).tobytes() for v in vectors], pa.binary())
     return pa.array([np.asarray(v).tolist() for v in vectors], FLOATS).cast(kind)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tamis.errors import ContractError
-from tamis.scorers.vectors import matrix, unit
+from tamis.scorers.matrices import matrix, unit
 
 HALF = pa.list_(pa.float16())
 
@@ -29,9 +29,9 @@ def test_lists_of_numbers(kind):
 def test_packed_signs(kind):
     column = pa.array([b"\x81", None, b"\x00"], kind)
     found = matrix(column, "a.x")
-    assert found[0].tolist() == [-1, 1, 1, 1, 1, 1, 1, -1]
+    assert found[0].tolist() == [1, -1, -1, -1, -1, -1, -1, 1]
     assert np.isnan(found[1]).all()
-    assert found[2].tolist() == [1] * 8
+    assert found[2].tolist() == [-1] * 8
 
 
 def test_nothing_there():

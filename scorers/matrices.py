@@ -5,7 +5,7 @@ Arrow type                    a vector of n numbers
 ============================= =================================================================
 list of float16, 32, 64       n floats
 list of int8                  n whole numbers; their scale is one of the row, and unknown here
-binary, fixed-size binary     n / 8 bytes, first number in the highest bit; set: -1, clear: +1
+binary, fixed-size binary     n / 8 bytes, first number in the highest bit; set: +1, clear: -1
 ============================= =================================================================
 
 A cosine does not depend on the scale, and so takes all of them alike.
@@ -35,7 +35,7 @@ def matrix(column: pa.ChunkedArray | pa.Array, name: str) -> np.ndarray:
     if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
         lengths = np.asarray(pc.binary_length(vectors))
         packed = np.frombuffer(b"".join(vectors.to_pylist()), np.uint8)
-        values = 1.0 - 2.0 * np.unpackbits(packed)
+        values = 2.0 * np.unpackbits(packed) - 1.0
         lengths = lengths * 8
     elif pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
         lengths = np.asarray(pc.list_value_length(vectors))
