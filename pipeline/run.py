@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..errors import ArtifactError
+from ..errors import ArtifactError, PlanError
 from ..stages.export import curated_schema, own_names, shape_rows, write_curated
 from . import executor, ledger, manifest, selection
 from .card import make_card
@@ -123,7 +123,7 @@ def score_pool(
     try:
         reports = compute(plan, pool, store, engine, reporter)
         tables = store.read_pool(pool.parts, _selection_columns(config, pool, plan))
-        table = pa.concat_tables(list(tables), promote_options="default").combine_chunks()
+        table = _whole(tables)
         if rounds is not None:
             budget = selection.budget_of(config.budget, pool.n_rows, plan.cost)
             settling = Settling(rounds, config.selector, budget, pool, store, settle)
@@ -133,6 +133,22 @@ def score_pool(
     finally:
         engine.close()
     return Scored(pool, plan, reports, table, spent)
+
+
+def _whole(tables: Iterable[pa.Table]) -> pa.Table:
+    """Return the tables of all parts as one.
+
+    Raises:
+        PlanError: lists of more numbers than Arrow counts in one column.
+    """
+    table = pa.concat_tables(list(tables), promote_options="default")
+    try:
+        return table.combine_chunks()
+    except pa.ArrowInvalid as error:
+        raise PlanError(
+            "a selector reads lists of 2^31 numbers or more in all; take fewer rows or queries, or "
+            "a number per target (by_target) in place of one per query (by_query)"
+        ) from error
 
 
 def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:

@@ -9,8 +9,9 @@ arXiv 2402.04333, and the published code (`matching.py`); what its paper calls t
 gradient is `cosine_of_mean`, and gives other numbers.
 
 The column of `weights` is the same in every row of a target; its length says how many checkpoints a
-vector holds, one after the other. Vectors may be of any length and of any type of `matrices`; but in
-`cosine_of_mean` of int8, whose scale is lost, all queries weigh alike.
+vector holds, one after the other. Vectors may be of any length and of any type of `matrices`; but
+`cosine_of_mean` wants floats as long as the gradients are: what is kept at unit length, as int8 or
+as signs counts alike for every query.
 """
 
 from typing import Literal, final
