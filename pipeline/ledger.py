@@ -7,9 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .selection import DROPPED, KEPT, REJECTED, Decisions, percentile
-
-PULLED = ("target", "subtask", "query")  # details that say which row of a target a row is like
+from .selection import DROPPED, KEPT, PULLED, REJECTED, Decisions, percentile
 
 HEAD = pa.schema(
     [

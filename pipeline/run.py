@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..errors import ArtifactError, PlanError
+from ..errors import ArtifactError
 from ..stages.export import curated_schema, own_names, shape_rows, write_curated
 from . import executor, ledger, manifest, selection
 from .card import make_card
@@ -25,7 +25,7 @@ from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pin_sources, pool_key, read_pool, rejected_rows
 from .rounds import Settle, Settling, find_rounds
-from .store import Address, Store, whole_file
+from .store import Store, whole_file
 from .targets import as_pools, pin_targets
 
 log = logging.getLogger(__name__)
@@ -122,8 +122,7 @@ def score_pool(
     engine = executor.open_engine(config.engine, store.root)
     try:
         reports = compute(plan, pool, store, engine, reporter)
-        tables = store.read_pool(pool.parts, _selection_columns(config, pool, plan))
-        table = _whole(tables)
+        table = selection.read_scored(config, pool, plan, store)
         if rounds is not None:
             budget = selection.budget_of(config.budget, pool.n_rows, plan.cost)
             settling = Settling(rounds, config.selector, budget, pool, store, settle)
@@ -133,22 +132,6 @@ def score_pool(
     finally:
         engine.close()
     return Scored(pool, plan, reports, table, spent)
-
-
-def _whole(tables: Iterable[pa.Table]) -> pa.Table:
-    """Return the tables of all parts as one.
-
-    Raises:
-        PlanError: lists of more numbers than Arrow counts in one column.
-    """
-    table = pa.concat_tables(list(tables), promote_options="default")
-    try:
-        return table.combine_chunks()
-    except pa.ArrowInvalid as error:
-        raise PlanError(
-            "a selector reads lists of 2^31 numbers or more in all; take fewer rows or queries, or "
-            "a number per target (by_target) in place of one per query (by_query)"
-        ) from error
 
 
 def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:
@@ -213,16 +196,6 @@ def _open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> P
             seen = n
 
         return read_pool(config, store, name, progress)
-
-
-def _selection_columns(config: Config, pool: Pool, plan: Plan) -> dict[str, Address]:
-    names = ["row_id", "sample_id", "source"]
-    for name, scorer in config.scorers.items():
-        pulled = [detail for detail in ledger.PULLED if detail in scorer.details.names]
-        names += [f"{name}.{kind}" for kind in ("score", "status", *pulled)]
-    names += [name for selector in config.selector for name in selector.reads.names]
-    names += [name for name in (plan.cost, config.labels) if name]
-    return {name: plan.columns.get(name, pool.address(name)) for name in names}
 
 
 def _choose_and_export(

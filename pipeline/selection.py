@@ -1,6 +1,6 @@
 """The selectors of a run, one after the other, and what each decided about every row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,13 @@ import pyarrow.compute as pc
 from ..errors import PlanError
 from ..scorers.base import NUMBERED
 from ..stages.selectors.base import OVER_BUDGET, Budget, Selector
-from .config import BudgetConfig, use_of
+from .config import BudgetConfig, Config, use_of
+from .plan import Plan
+from .pool import Pool
+from .store import Store
 
 KEPT, DROPPED, REJECTED = "kept", "dropped", "rejected"
+PULLED = ("target", "subtask", "query")  # details that say which row of a target a row is like
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,39 @@ class Decisions:
     rank: np.ndarray
     margin: np.ndarray
     kept: np.ndarray
+
+
+def read_scored(config: Config, pool: Pool, plan: Plan, store: Store) -> pa.Table:
+    """Return what selectors, ledger and labels read of a pool whose columns are all computed.
+
+    Raises:
+        ArtifactError: a file is damaged.
+        PlanError: lists of more numbers than Arrow counts in one column.
+    """
+    names = ["row_id", "sample_id", "source"]
+    for name, scorer in config.scorers.items():
+        pulled = [detail for detail in PULLED if detail in scorer.details.names]
+        names += [f"{name}.{kind}" for kind in ("score", "status", *pulled)]
+    names += [name for selector in config.selector for name in selector.reads.names]
+    names += [name for name in (plan.cost, config.labels) if name]
+    columns = {name: plan.columns.get(name, pool.address(name)) for name in names}
+    return whole_table(store.read_pool(pool.parts, columns))
+
+
+def whole_table(tables: Iterable[pa.Table]) -> pa.Table:
+    """Return the tables of all parts as one.
+
+    Raises:
+        PlanError: lists of more numbers than Arrow counts in one column.
+    """
+    table = pa.concat_tables(list(tables), promote_options="default")
+    try:
+        return table.combine_chunks()
+    except pa.ArrowInvalid as error:
+        raise PlanError(
+            "a selector reads lists of 2^31 numbers or more in all; take fewer rows or queries, or "
+            "a number per target (by_target) in place of one per query (by_query)"
+        ) from error
 
 
 def budget_of(config: BudgetConfig | None, n_pool: int, cost: str | None) -> Budget:

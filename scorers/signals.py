@@ -32,6 +32,11 @@ PER_ROW = {
     "delta": pa.list_(pa.float32()),  # loss alone - loss given, nats; the published pmi is minus it
     "given_mean": pa.list_(pa.float64()),  # per copy: mean loss of the answer, nats per token
     "alone_mean": pa.list_(pa.float64()),
+    # gradient: `dim` numbers for the first checkpoint, then for the next, see `vectors`; a signal
+    # may keep them as list<int8> or binary instead, so who takes any reads them as null type
+    "adam": pa.list_(pa.float16()),  # Adam's direction, of rows to choose from
+    "plain": pa.list_(pa.float16()),  # the gradient itself, of targets
+    "weights": pa.list_(pa.float32()),  # of the checkpoints, together 1; the same in every row
     "answer_tokens": pa.int32(),  # before any cut at the window
     "instruction_tokens": pa.int32(),
     "answer_chars": pa.int32(),
@@ -39,11 +44,6 @@ PER_ROW = {
     "answer_words": pa.int32(),  # separated by white space
     "instruction_words": pa.int32(),
     "embedding": pa.list_(pa.float16()),  # unit norm
-    # gradients, randomly projected: dim numbers for each checkpoint, one after the other. A signal
-    # may store them as list<int8> (scaled by row) or binary (1 bit per number, set: not negative).
-    "adam": pa.list_(pa.float16()),  # the direction that Adam would take for the row alone
-    "plain": pa.list_(pa.float16()),  # the gradient of the mean loss of the answer
-    "weights": pa.list_(pa.float32()),  # of the checkpoints; the same in every row
     "status": pa.string(),  # of the row: ok, truncated, or why there is no number
     "given.status": pa.string(),  # of the pass: ok or not_finite
     "alone.status": pa.string(),

@@ -5,14 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from tamis.errors import PlanError, UsageError
+from tamis.errors import UsageError
 from tamis.pipeline.load import load
 from tamis.pipeline.overrides import Overrides
-from tamis.pipeline.run import _whole, score, select
+from tamis.pipeline.run import score, select
 from tamis.tests.runs import digest, quiet, run_config
 from tamis.tests.tiny import alpaca, write_jsonl
 
@@ -172,16 +171,6 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path, gpt2):
     assert ended.returncode == 2
     said = "scorers.rds aims at 'gsm', which is no target of the config; there are sums"
     assert ended.stderr == f"error: {said}\n"
-
-
-def test_more_numbers_than_arrow_counts_are_said():
-    """1.5 x 2^30 numbers of each of two parts; nulls take no memory."""
-    n = 3 << 29
-    lists = pa.ListArray.from_arrays(pa.array([0, n], pa.int32()), pa.nulls(n))
-    with pytest.raises(
-        PlanError, match="2\\^31 numbers or more in all; take fewer rows or queries"
-    ):
-        _whole([pa.table({"rds.by_query": lists})] * 2)
 
 
 def test_plan_shows_the_target(tmp_path, gpt2):
