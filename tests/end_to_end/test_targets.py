@@ -9,11 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from tamis.errors import UsageError
+from tamis.pipeline.cli import app
 from tamis.pipeline.load import load
 from tamis.pipeline.overrides import Overrides
 from tamis.pipeline.run import score, select
 from tamis.tests.runs import digest, quiet, run_config
 from tamis.tests.tiny import alpaca, write_jsonl
+from typer.testing import CliRunner
 
 TAMIS = str(Path(sys.executable).parent / "tamis")
 SUMS = [
@@ -178,8 +180,7 @@ def test_plan_shows_the_target(tmp_path, gpt2):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(made))
 
     def plan():
-        args = [TAMIS, "plan", "c.yaml"]
-        return subprocess.run(args, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        return CliRunner().invoke(app, ["plan", str(tmp_path / "c.yaml")]).stdout
 
     assert "target sums" in (before := plan())
     assert "base of sums" in before
