@@ -93,9 +93,15 @@ def _recipe(config: Config, plan: Plan) -> dict[str, Any]:
         use = use_of(value)
         return {"use": Path(use).name if use.endswith(".py") else use, **fields}
 
+    fields = {"limit", "rows", "subtask"}
+    targets = {
+        name: target.model_dump(mode="json", include=fields, exclude_none=True)
+        for name, target in config.targets.items()
+    }
     return {
         "seed": config.seed,
         "data": [source.name for source in config.data],
+        **({"targets": targets} if targets else {}),
         "signals": {
             step.name: block(config.signals[step.name])
             for step in plan.steps

@@ -165,20 +165,25 @@ def _described(config: Config) -> RenderableType:
     from pathlib import Path
 
     from .plan import make_plan
-    from .pool import find_pool, peek_pool, pool_key
+    from .pool import Pool, find_pool, peek_pool, pool_key
     from .rounds import find_rounds
     from .run import pin
     from .store import Store
     from .summary import describe_plan
+    from .targets import as_pools
 
     config = pin(config)
     store = Store(Path(config.store))
-    name = pool_key(config)
-    found = find_pool(store, name)
-    pool = found or peek_pool(config, name)
-    plan = make_plan(config, pool)
+
+    def look(own: Config) -> Pool:
+        name = pool_key(own)
+        return find_pool(store, name) or peek_pool(own, name)
+
+    pool = look(config)
+    targets = {name: look(own) for name, own in as_pools(config).items()}
+    plan = make_plan(config, pool, targets)
     find_rounds(plan, config.selector, "doubted")  # says what does not fit
-    return describe_plan(plan, pool, store, is_read=found is not None)
+    return describe_plan(plan, pool, store)
 
 
 def _version(asked: bool) -> None:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -32,6 +32,7 @@ class StepReport:
         seconds: from first to last.
         spent: figures of the stage, added up: tokens, padded, splits.
         number: of the round, where the step has several.
+        target: whose parts they are, if not the pool's.
     """
 
     name: str
@@ -43,17 +44,22 @@ class StepReport:
     seconds: float
     spent: Mapping[str, float] = field(default_factory=dict)
     number: int = 0
+    target: str = ""
 
 
 def compute(
     plan: Plan, pool: Pool, store: Store, engine: Engine, reporter: Reporter
 ) -> list[StepReport]:
-    """Make every planned column of every part exist.
+    """Make every planned column of every part exist, those of the targets first.
 
     Raises:
         TamisError: a step cannot go on; what is finished stays.
     """
-    return [_run_step(step, pool, store, engine, reporter) for step in plan.steps]
+    reports = []
+    for target in plan.targets:
+        own = [_run_step(step, target.pool, store, engine, reporter) for step in target.steps]
+        reports += [replace(report, target=target.name) for report in own]
+    return reports + [_run_step(step, pool, store, engine, reporter) for step in plan.steps]
 
 
 def _run_step(
@@ -117,14 +123,17 @@ def _say_spent(name: str, spent: Mapping[str, float], reporter: Reporter) -> Non
 
 
 def fitted(step: Step, parts: Sequence[Part], store: Store) -> Stage:
-    """Return the stage of a step, with what its scorer must know of the whole pool.
+    """Return the stage of a step, with what its scorer must know of the whole pool or its targets.
 
-    That is kept in the store, and found once: the key of such a step holds the whole pool.
+    That is kept in the store, and found once: the key of such a step holds all their rows.
     """
-    if not isinstance(step.stage, Score) or not step.stage.scorer.fits_pool:
+    if not isinstance(step.stage, Score) or not (step.stage.scorer.fits_pool or step.aims):
         return step.stage
     known = store.read_fitted(step.folder)
-    if known is None:
+    if known is None and step.aims:
+        known = step.stage.scorer.aim({name: aim.rows(store) for name, aim in step.aims.items()})
+        store.write_fitted(step.folder, known)
+    elif known is None:
         known = step.stage.scorer.fit(_Tables(store, parts, step.reads))
         if known is not None:
             store.write_fitted(step.folder, known)

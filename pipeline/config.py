@@ -19,7 +19,7 @@ from ..errors import UsageError
 from ..scorers.base import Params, Scorer
 from ..stages.base import Stage
 from ..stages.selectors.base import Selector, share_of
-from ..stages.source import Source
+from ..stages.source import Source, Target
 from . import lookup
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -122,6 +122,8 @@ class Config(BaseModel):
     name: str = Field(pattern=NAME)
     seed: int = 0
     data: list[Source] = Field(min_length=1)
+    targets: dict[Annotated[str, Field(pattern=BLOCK_NAME)], Target] = {}
+    """Example rows of what the chosen data should be good for, by name; scorers aim at them."""
     strict: bool = False
     """A row that cannot be read is an error instead of a rejected row."""
     max_chars: int = Field(default=1_000_000, gt=0, le=100_000_000)
@@ -154,6 +156,16 @@ class Config(BaseModel):
             raise ValueError(f"a signal and a scorer are both called {sorted(both)}")
         if taken := {"data", "source"} & {*self.signals, *self.scorers}:
             raise ValueError(f"{sorted(taken)} cannot be the name of a signal or scorer")
+        return self
+
+    @model_validator(mode="after")
+    def _named_targets(self) -> Self:
+        """Give every target its key as its name."""
+        for name, target in self.targets.items():
+            if target.name not in ("", name):
+                raise ValueError(f"targets.{name}.name: leave it out, the key is the name")
+        named = {n: t.model_copy(update={"name": n}) for n, t in self.targets.items()}
+        object.__setattr__(self, "targets", named)
         return self
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ HEAD = pa.schema(
         ("source", pa.string()),
         ("outcome", pa.string()),  # kept, dropped, rejected
         ("step", pa.string()),  # ingest, a scorer without a number, or a selector
-        ("reason", pa.string()),  # null for kept rows
+        ("reason", pa.string()),  # of a kept row what pulled it in, where the selector says so
         ("rank", pa.int64()),  # place in the order of that selector, from 1
         ("margin", pa.float32()),  # distance to its cut, null where it has none
     ]
@@ -40,7 +40,9 @@ def make_ledger(
         **{name: pool[name] for name in ("row_id", "sample_id", "source")},
         "outcome": pa.array(outcome, pa.string()),
         "step": pa.array(decisions.step, pa.string()),
-        "reason": pa.array(decisions.reason, pa.string(), mask=decisions.kept),
+        "reason": pa.array(
+            decisions.reason, pa.string(), mask=decisions.kept & (decisions.reason == "")
+        ),
         "rank": pa.array(decisions.rank, mask=~ranked),
         "margin": pa.array(
             decisions.margin.astype(np.float32), mask=~ranked | np.isnan(decisions.margin)
@@ -74,9 +76,9 @@ def counts(ledger: pa.Table) -> list[dict[str, object]]:
 
 
 def with_scorer(ledger: pa.Table, pool: pa.Table, name: str) -> pa.Table:
-    """Return a ledger with the numbers of one scorer of the pool added.
+    """Return a ledger with what one scorer says of the pool added.
 
-    They are its score, percentile and status, and those of its details that the pool has, but for
+    That is score, percentile and status, and those of its details that the pool has, but for
     lists.
     """
     scores = pool[f"{name}.score"]

@@ -73,6 +73,7 @@ def _anchor(raw: dict[str, Any], folder: Path) -> None:
     """Make the relative paths of a config's data, models and code absolute, where they exist."""
     sources = raw.get("data")
     fields = [(block, "path") for block in (sources if isinstance(sources, list) else [])]
+    fields += [(block, "path") for block in blocks(raw, "targets")]
     for block in blocks(raw, "signals", "scorers", "selector"):
         fields += [(block, "model"), (block, "tokenizer")]
         if str(block.get("use")).endswith(".py"):

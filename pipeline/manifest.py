@@ -52,7 +52,9 @@ def make_manifest(
 ) -> dict[str, Any]:
     """Return the manifest, but for what the caller adds about the selection and the files."""
     now = datetime.now(UTC)
-    texts = {step.name: yaml.safe_load(step.text) for step in plan.steps}
+    steps = {("", step.name): step for step in plan.steps}
+    steps |= {(t.name, step.name): step for t in plan.targets for step in t.steps}
+    texts = {name: yaml.safe_load(step.text) for name, step in steps.items()}
     return {
         "tamis": __version__,
         "fingerprint": result_fingerprint(config, pool, plan),
@@ -67,7 +69,10 @@ def make_manifest(
             "rows_usable": pool.n_rows,
             "rejected": pool.rejected,
         },
-        "steps": [asdict(report) | {"made_by": texts[report.name]} for report in reports],
+        "targets": {t.name: {"key": t.pool.key, "rows": t.pool.n_rows} for t in plan.targets},
+        "steps": [
+            asdict(report) | {"made_by": texts[report.target, report.name]} for report in reports
+        ],
         "environment": {
             "python": platform.python_version(),
             "machine": platform.machine(),

@@ -1,11 +1,12 @@
 """Which steps, in which order, with which columns; checked before anything runs.
 
 Only what the scorers and the selector need, directly or not, is computed. Every column has one
-maker: the rows, a signal or a scorer; its type must be what the reader says.
+maker: the rows, a signal or a scorer; its type must be what the reader says. What a scorer reads of
+a target is planned like the pool's, and made by the same steps.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from .config import Config, use_of
 from .fingerprint import canonical, key
 from .pool import Pool
 from .store import Address
+from .targets import Aim, check_reads, find_aim
 
 TOKENS = "answer_tokens"
 
@@ -35,6 +37,7 @@ class Step:
         whole: it reads more of the rows than the conversations: their source or other columns.
         text: what was hashed.
         folder: `<use>-<key>`, where its columns live.
+        aims: the targets of a scorer by name.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Step:
     whole: bool
     text: str
     folder: str
+    aims: Mapping[str, Aim] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -62,6 +66,21 @@ class Step:
 
 
 @dataclass(frozen=True)
+class TargetPlan:
+    """What is computed of a target.
+
+    Attributes:
+        name: in the config.
+        pool: its rows.
+        steps: as those of a `Plan`.
+    """
+
+    name: str
+    pool: Pool
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """The steps of a run.
 
@@ -69,20 +88,28 @@ class Plan:
         steps: in order; a step reads only from those before it.
         columns: where every planned column lives, by full name.
         cost: the column that counts a budget in answer tokens, or None.
+        targets: what comes before the steps.
     """
 
     steps: tuple[Step, ...]
     columns: Mapping[str, Address]
     cost: str | None
+    targets: tuple[TargetPlan, ...] = ()
 
 
-def make_plan(config: Config, pool: Pool) -> Plan:
+def make_plan(config: Config, pool: Pool, targets: Mapping[str, Pool] | None = None) -> Plan:
     """Return the plan of a config over a pool.
+
+    Args:
+        config: the config.
+        pool: its pool.
+        targets: those of `as_pools`, read.
 
     Raises:
         PlanError: a column nobody makes or of another type, a circle, a setting that does not fit.
     """
     planner = _Planner(config, pool)
+    plans = _plan_targets(planner, targets or {})
     cost = _cost_column(config)
     for place, selector in enumerate(config.selector):
         planner.need(f"selector.{place}", selector.reads)
@@ -92,8 +119,26 @@ def make_plan(config: Config, pool: Pool) -> Plan:
         planner.need("labels", pa.schema([(config.labels, pa.null())]))
     for name, scorer in config.scorers.items():
         planner.check_settings(f"scorers.{name}", scorer)
-        planner.need(f"scorers.{name}", _full_names(name, planner.stages[name].adds))
-    return planner.plan(cost)
+        made = [f for f in planner.stages[name].adds if f.name not in scorer.optional.names]
+        planner.need(f"scorers.{name}", _full_names(name, pa.schema(made)))
+    steps, columns = planner.plan()
+    return Plan(steps, columns, cost, plans)
+
+
+def _plan_targets(planner: "_Planner", pools: Mapping[str, Pool]) -> tuple[TargetPlan, ...]:
+    """Plan what scorers read of targets, and tell the planner of the pool where they find it."""
+    config = planner.config
+    own = {target: _Planner(config, pool) for target, pool in pools.items()}
+    for name, scorer in config.scorers.items():
+        check_reads(config, name)
+        for target in scorer.targets:
+            own[target].need(f"scorers.{name} of targets.{target}", scorer.target_reads)
+    made = {target: other.plan() for target, other in own.items()}
+    for name, scorer in config.scorers.items():
+        for target in scorer.targets:
+            aim = find_aim(config, pools, target, scorer.target_reads, made[target][1])
+            planner.aims.setdefault(name, {})[target] = aim
+    return tuple(TargetPlan(name, pools[name], steps) for name, (steps, _) in made.items())
 
 
 def _full_names(name: str, schema: pa.Schema) -> pa.Schema:
@@ -117,17 +162,18 @@ class _Planner:
     def __init__(self, config: Config, pool: Pool) -> None:
         self.config, self.pool = config, pool
         self.wanted: dict[str, dict[str, None]] = {}  # step -> columns, in order
+        self.aims: dict[str, dict[str, Aim]] = {}  # scorer -> targets
         self.stages: dict[str, Stage] = dict(config.signals)
         self.stages |= {name: Score(scorer=scorer) for name, scorer in config.scorers.items()}
 
     def need(self, reader: str, schema: pa.Schema) -> None:
         """Want columns for a reader, and what their makers read in turn."""
-        for field in schema:
-            maker, _, column = field.name.partition(".")
+        for read in schema:
+            maker, _, column = read.name.partition(".")
             if maker not in self.stages:
-                self._check_row_column(reader, field)
+                self._check_row_column(reader, read)
                 continue
-            self._check_made(reader, field)
+            self._check_made(reader, read)
             first = maker not in self.wanted
             self.wanted.setdefault(maker, {})[column] = None
             if first:
@@ -143,8 +189,8 @@ class _Planner:
                     f"{reader} needs {setting}: {value} in signals.{name}, where it is {has}"
                 )
 
-    def plan(self, cost: str | None) -> Plan:
-        """Return the steps, each after those that it reads from."""
+    def plan(self) -> tuple[tuple[Step, ...], dict[str, Address]]:
+        """Return the steps, each after those that it reads from, and where columns live."""
         columns: dict[str, Address] = {}
         steps: list[Step] = []
         waiting = [name for name in self.stages if name in self.wanted]
@@ -154,7 +200,7 @@ class _Planner:
                 raise PlanError(f"these read each other in a circle: {', '.join(waiting)}")
             waiting.remove(ready[0])
             steps.append(self._step(ready[0], columns))
-        return Plan(tuple(steps), columns, cost)
+        return tuple(steps), columns
 
     def _check_made(self, reader: str, field: pa.Field) -> None:
         maker, _, column = field.name.partition(".")
@@ -204,10 +250,13 @@ class _Planner:
             made["threads"] = self.config.engine.threads
         if isinstance(params, Scorer) and params.fits_pool:
             made["pool"] = [part.name(whole) for part in self.pool.parts]
+        aims = self.aims.get(name, {})
+        if aims:
+            made["targets"] = [aim.identity for aim in aims.values()]
         text = canonical(made)
         folder = folder_of(params, key(text))
         columns |= {f"{name}.{column}": Address(folder, column, whole) for column in wanted}
-        return Step(name, stage, wanted, reads, whole, text, folder)
+        return Step(name, stage, wanted, reads, whole, text, folder, aims)
 
 
 def folder_of(params: Params, name: str) -> str:

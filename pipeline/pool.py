@@ -23,7 +23,7 @@ from ..stages.ingest import (
     rows_table,
 )
 from ..stages.readers import find_files, is_dataset_folder, kind_of
-from ..stages.source import Source
+from ..stages.source import Source, Target
 from .config import Config
 from .fingerprint import canonical, key
 from .store import Address, Part, Store, whole_file
@@ -82,7 +82,7 @@ def pin_sources(config: Config) -> Config:
             _check_local(source, config)
         if not local:
             if Path(source.path).is_absolute() or source.path.startswith("."):
-                raise DataError(f"data.{source.name}: no file or folder {source.path!r}")
+                raise DataError(f"{source.place}: no file or folder {source.path!r}")
             commit = resolve_dataset(source.path, source.revision)
             source = source.model_copy(update={"revision": commit})
         pinned.append(source)
@@ -102,14 +102,14 @@ def _check_local(source: Source, config: Config) -> None:
     for field, which in only.items():
         if (value := getattr(source, field)) is not None:
             raise DataError(
-                f"data.{source.name}.{field} is {value!r}, but {source.path!r} is a local path; "
+                f"{source.place}.{field} is {value!r}, but {source.path!r} is a local path; "
                 f"only {which} have one"
             )
     for field in ("store", "out"):
         place = Path(getattr(config, field))
         if path.is_dir() and place.resolve().is_relative_to(path.resolve()):
             raise DataError(
-                f"data.{source.name}: the folder {source.path!r} holds the {field} {str(place)!r}, "
+                f"{source.place}: the folder {source.path!r} holds the {field} {str(place)!r}, "
                 f"which would become input as well; give the data a folder of its own"
             )
 
@@ -128,7 +128,8 @@ def pool_key(config: Config) -> str:
     """Return the name of the pool that a config reads; reads every input file once."""
     sources = []
     for source in config.data:
-        fields = source.model_dump(mode="json", exclude={"path", "revision"})
+        fields = source.model_dump(mode="json", exclude={"path", "revision", "subtask"})
+        fields["name"] = source.name  # that of a target is not dumped
         sources.append(fields | {"content": source.revision or _content(input_files(source))})
     facts = {"version": VERSION, "part_rows": config.part_rows, "max_chars": config.max_chars}
     return key(canonical({"pool": facts, "sources": sources}))
@@ -190,7 +191,9 @@ def read_pool(config: Config, store: Store, name: str, progress: Callable[[int],
     why = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
     pool = Pool(name, tuple(parts), n_input, why, columns, tuple(sorted(extras)))
     if not parts:
-        raise DataError(f"no usable row in {n_input} of the input; {_why(pool.rejected)}")
+        places = ", ".join(source.place for source in config.data)
+        reason = _why(pool.rejected)
+        raise DataError(f"{places}: no usable row in {n_input} of the input; {reason}")
     store.write_json(_folder(store, name) / "pool.json", asdict(pool))
     return pool
 
@@ -274,9 +277,13 @@ def _content(files: list[Path]) -> list[str]:
 
 
 def _strict(config: Config, rejected: Mapping[str, Any]) -> DataError:
-    files = input_files(next(s for s in config.data if s.name == rejected["source"]))
-    where = files[rejected["file"]] if rejected["file"] < len(files) else rejected["source"]
-    return DataError(f"{where}, line {rejected['line']}: {rejected['reason']} (strict is on)")
+    source = next(s for s in config.data if s.name == rejected["source"])
+    files = input_files(source)
+    where = str(files[rejected["file"]]) if rejected["file"] < len(files) else source.name
+    strict = "strict is on"
+    if isinstance(source, Target):
+        where, strict = f"{source.place}: {where}", "a target must be readable to the last row"
+    return DataError(f"{where}, line {rejected['line']}: {rejected['reason']} ({strict})")
 
 
 def _why(reasons: dict[str, int]) -> str:

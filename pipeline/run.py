@@ -25,7 +25,8 @@ from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pin_sources, pool_key, read_pool, rejected_rows
 from .rounds import Settle, Settling, find_rounds
-from .store import Address, Store, whole_file
+from .store import Store, whole_file
+from .targets import as_pools, pin_targets
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +78,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     config = pin(config)
     store = Store(Path(config.store))
     name = pool_key(config)
-    pool = _open_pool(config, store, name, reporter)
-    plan = make_plan(config, pool)
+    pool, plan = _open(config, store, name, reporter)
     selection.check_selectors(config.selector)
     find_rounds(plan, config.selector, "doubted")
     selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
@@ -117,15 +117,13 @@ def score_pool(
     Raises:
         TamisError: what stopped it; all that was computed is kept.
     """
-    pool = _open_pool(config, store, name, reporter)
-    plan = make_plan(config, pool)
+    pool, plan = _open(config, store, name, reporter)
     spent: tuple[int, int] | None = None
     rounds = find_rounds(plan, config.selector, settle)
     engine = executor.open_engine(config.engine, store.root)
     try:
         reports = compute(plan, pool, store, engine, reporter)
-        tables = store.read_pool(pool.parts, _selection_columns(config, pool, plan))
-        table = pa.concat_tables(list(tables), promote_options="default").combine_chunks()
+        table = selection.read_scored(config, pool, plan, store)
         if rounds is not None:
             budget = selection.budget_of(config.budget, pool.n_rows, plan.cost)
             settling = Settling(rounds, config.selector, budget, pool, store, settle)
@@ -172,9 +170,18 @@ def undamaged(store: Store, work: Callable[[], Made]) -> Made:
 
 def pin(config: Config) -> Config:
     """Return the config with all that is open settled: hub branches, `auto` devices and dtypes."""
-    config = pin_sources(config)
+    config = pin_targets(pin_sources(config))
     signals = {name: signal.pinned() for name, signal in config.signals.items()}
     return config.model_copy(update={"signals": signals})
+
+
+def _open(config: Config, store: Store, name: str, reporter: Reporter) -> tuple[Pool, Plan]:
+    targets = {  # first: they are small, and a mistake there is soon found
+        target: _open_pool(own, store, pool_key(own), reporter)
+        for target, own in as_pools(config).items()
+    }
+    pool = _open_pool(config, store, name, reporter)
+    return pool, make_plan(config, pool, targets)
 
 
 def _open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> Pool:
@@ -190,20 +197,6 @@ def _open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> P
             seen = n
 
         return read_pool(config, store, name, progress)
-
-
-def _selection_columns(config: Config, pool: Pool, plan: Plan) -> dict[str, Address]:
-    names = ["row_id", "sample_id", "source"]
-    names += [f"{name}.{kind}" for name in config.scorers for kind in ("score", "status")]
-    names += [
-        f"{name}.{detail.name}"
-        for name, scorer in config.scorers.items()
-        for detail in scorer.details
-        if not pa.types.is_list(detail.type)
-    ]
-    names += [name for selector in config.selector for name in selector.reads.names]
-    names += [name for name in (plan.cost, config.labels) if name]
-    return {name: plan.columns.get(name, pool.address(name)) for name in names}
 
 
 def _choose_and_export(

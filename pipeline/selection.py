@@ -1,6 +1,6 @@
 """The selectors of a run, one after the other, and what each decided about every row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,10 @@ import pyarrow.compute as pc
 from ..errors import PlanError
 from ..scorers.base import NUMBERED
 from ..stages.selectors.base import OVER_BUDGET, Budget, Selector
-from .config import BudgetConfig, use_of
+from .config import BudgetConfig, Config, use_of
+from .plan import Plan
+from .pool import Pool
+from .store import Store
 
 KEPT, DROPPED, REJECTED = "kept", "dropped", "rejected"
 
@@ -21,7 +24,7 @@ class Decisions:
 
     Attributes:
         step: the scorer without a number for it, or the selector that dropped or kept it.
-        reason: why it was dropped; empty for kept rows.
+        reason: why it was dropped; for kept rows what pulled them in, or empty.
         rank: its place in that selector's order, from 1; 0 if it never came to one.
         margin: its distance to that selector's cut; NaN likewise, and for rows over the budget of
             a selector whose order is not one of numbers.
@@ -33,6 +36,39 @@ class Decisions:
     rank: np.ndarray
     margin: np.ndarray
     kept: np.ndarray
+
+
+def read_scored(config: Config, pool: Pool, plan: Plan, store: Store) -> pa.Table:
+    """Return what selectors, ledger and labels read of a pool whose columns are all computed.
+
+    Raises:
+        ArtifactError: a file is damaged.
+        PlanError: lists of more numbers than Arrow counts in one column.
+    """
+    names = ["row_id", "sample_id", "source"]
+    for name, scorer in config.scorers.items():
+        details = [d.name for d in scorer.details if not pa.types.is_list(d.type)]
+        names += [f"{name}.{kind}" for kind in ("score", "status", *details)]
+    names += [name for selector in config.selector for name in selector.reads.names]
+    names += [name for name in (plan.cost, config.labels) if name]
+    columns = {name: plan.columns.get(name, pool.address(name)) for name in names}
+    return whole_table(store.read_pool(pool.parts, columns))
+
+
+def whole_table(tables: Iterable[pa.Table]) -> pa.Table:
+    """Return the tables of all parts as one.
+
+    Raises:
+        PlanError: lists of more numbers than Arrow counts in one column.
+    """
+    table = pa.concat_tables(list(tables), promote_options="default")
+    try:
+        return table.combine_chunks()
+    except pa.ArrowInvalid as error:
+        raise PlanError(
+            "a selector reads lists of 2^31 numbers or more in all; take fewer rows or queries, or "
+            "a number per target (by_target) in place of one per query (by_query)"
+        ) from error
 
 
 def budget_of(config: BudgetConfig | None, n_pool: int, cost: str | None) -> Budget:
@@ -162,6 +198,8 @@ def _narrow(
     made.reason[alive] = ""
     made.reason[alive[dropped]] = choice.reason[dropped]
     kept = choice.order[: choice.n_kept]
+    if choice.pulled is not None:
+        made.reason[alive[kept]] = choice.pulled[kept]
     worth = np.full(len(kept), np.nan) if choice.worth is None else choice.worth[kept]
     return alive[kept], worth
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from .agreement import Agreement
 from .logs import printable
-from .plan import Plan
+from .plan import Plan, Step
 from .pool import Pool
 from .store import Store
 from .token_view import TokenView
@@ -93,23 +93,37 @@ def show_tokens(view: TokenView) -> RenderableType:
     return Group(Text(head), Text(), answer, Text(), numbers)
 
 
-def describe_plan(plan: Plan, pool: Pool, store: Store, is_read: bool) -> RenderableType:
-    """Return the steps of a plan, their columns, and what is computed already."""
+def describe_plan(plan: Plan, pool: Pool, store: Store) -> RenderableType:
+    """Return the steps of a plan, their columns, and what is computed already.
+
+    A pool or target without parts is one that is not read yet.
+    """
     shown = _table("step", "runs", "columns", ">parts done", "key")
-    for step in plan.steps:
+    read = [_read("pool", pool)]
+    for target in plan.targets:
+        read.append(_read(f"target {target.name}", target.pool))
+        _add_steps(shown, target.steps, target.pool, store, f" of {target.name}")
+    _add_steps(shown, plan.steps, pool, store)
+    return Group(Text("\n".join(read)), shown)
+
+
+def _add_steps(shown: Table, steps: Sequence[Step], pool: Pool, store: Store, of: str = "") -> None:
+    for step in steps:
         missing = store.missing(step.folder, step.wanted, pool.parts, step.whole)
         names = {part.name(step.whole) for part in missing}
         n_done = sum(part.name(step.whole) not in names for part in pool.parts)
-        done = f"{n_done}/{len(pool.parts)}" if is_read else "0"
-        later = step.stage.n_rounds - 1
-        name = f"{step.name} (and {later} more rounds)" if later else step.name
+        done = f"{n_done}/{len(pool.parts)}" if pool.parts else "0"
+        name = step.name + of + "".join(f" -> {target}" for target in step.aims)
+        if later := step.stage.n_rounds - 1:
+            name += f" (and {later} more rounds)"
         shown.add_row(Text(name), step.use, Text(", ".join(step.wanted)), done, step.key)
-    if is_read:
-        read = f"pool {pool.key}: {pool.n_input:,} rows in, {pool.n_rejected:,} rejected, "
-        read += f"{len(pool.parts)} parts"
-    else:
-        read = f"pool {pool.key}: not read yet"
-    return Group(Text(read), shown)
+
+
+def _read(what: str, pool: Pool) -> str:
+    if not pool.parts:
+        return f"{what} {pool.key}: not read yet"
+    n, rejected = pool.n_input, pool.n_rejected
+    return f"{what} {pool.key}: {n:,} rows in, {rejected:,} rejected, {len(pool.parts)} parts"
 
 
 def _ends(ends: Sequence[Mapping[str, Any]]) -> Table:

@@ -5,11 +5,12 @@ A scorer whose result is more than one number, such as a mean with its deviation
 
 A scorer is its own configuration (a frozen pydantic model): its public fields are the keys that
 stand beside `use:` in a config. Work that needs the whole pool goes into `fit`, which *returns* its
-state as an Arrow table, so that it is stored and sent to workers like any other result.
+state as an Arrow table, so that it is stored and sent to workers like any other result. So does
+`aim` of a scorer that compares rows with the rows of targets.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -60,6 +61,14 @@ class Scorer(Params, ABC):
         return pa.schema([])
 
     @property
+    def optional(self) -> pa.Schema:
+        """Details that are made only where a selector reads them, such as one number per query.
+
+        Default: none. They come from `score_with`.
+        """
+        return pa.schema([])
+
+    @property
     def requires(self) -> Mapping[str, str]:
         """Settings that its signal must have, checked before anything runs; default: none."""
         return {}
@@ -77,6 +86,29 @@ class Scorer(Params, ABC):
         """
         return None
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets of the config that it compares rows with; default: none."""
+        return ()
+
+    @property
+    def target_reads(self) -> pa.Schema:
+        """The columns of the targets' rows that it needs, of signals or of the rows."""
+        return pa.schema([])
+
+    def aim(self, targets: Mapping[str, pa.Table]) -> pa.Table:
+        """Return what must be known of the targets before scoring; `score` gets it as `fitted`.
+
+        A scorer with targets has this in place of `fit`, so that its scores do not depend on the
+        pool.
+
+        Args:
+            targets: the rows of each of `targets` by name: its `target_reads` columns, and
+                `subtask` (string, null where the target has no such column). A row's place here is
+                its place in the target.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has targets, but no aim")
+
     @abstractmethod
     def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array | pa.Table:
         """Return one float per row, null or NaN where there is no score.
@@ -84,14 +116,29 @@ class Scorer(Params, ABC):
         With `details`: a table of the column `score` and of those.
         """
 
+    def score_with(
+        self, rows: pa.Table, fitted: pa.Table | None, optional: Sequence[str]
+    ) -> pa.Table:
+        """Return what `score` does and some of the `optional` details."""
+        raise NotImplementedError(f"{type(self).__name__} has optional details, but no score_with")
+
     @final
-    def __call__(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Table:
+    def __call__(
+        self, rows: pa.Table, fitted: pa.Table | None = None, optional: Sequence[str] = ()
+    ) -> pa.Table:
         """Return `score` (float32), `status` and the details of `rows`, with the promise checked.
+
+        Args:
+            rows: the columns of `reads`.
+            fitted: what `fit` or `aim` gave.
+            optional: which of the optional details are wanted.
 
         Raises:
             ContractError: not floats, not one for each row, or other details than promised.
         """
-        columns = self._checked(self.score(rows, fitted), len(rows))
+        fields = [*self.details, *(self.optional.field(name) for name in optional)]
+        score = self.score_with(rows, fitted, optional) if optional else self.score(rows, fitted)
+        columns = self._checked(score, pa.schema(fields), len(rows))
         status = row_status(rows)
         values = columns.pop("score").cast(pa.float32())
         usable = pc.is_in(status, pa.array(NUMBERED))
@@ -100,13 +147,15 @@ class Scorer(Params, ABC):
         table = {"score": _only(scored, values), "status": status}
         return pa.table(table | {name: _only(scored, column) for name, column in columns.items()})
 
-    def _checked(self, found: pa.Array | pa.Table, n: int) -> dict[str, pa.Array]:
+    def _checked(
+        self, found: pa.Array | pa.Table, details: pa.Schema, n: int
+    ) -> dict[str, pa.Array]:
         """What `score` gave by name, as whole arrays.
 
         Raises:
             ContractError: it is not what was promised.
         """
-        name, details = type(self).__name__, self.details
+        name = type(self).__name__
         if {"score", "status"} & set(details.names) or len(set(details.names)) < len(details):
             raise ContractError(f"{name}.details must have names of their own: {details.names}")
         if isinstance(found, pa.Table):

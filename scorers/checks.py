@@ -1,6 +1,7 @@
 """The contract of a scorer as a test, for ours and for yours."""
 
 import pickle
+from collections.abc import Mapping
 
 import pyarrow as pa
 import yaml
@@ -9,12 +10,15 @@ from ..errors import ContractError
 from .base import Scorer
 
 
-def check_scorer(scorer: Scorer, rows: pa.Table) -> None:
+def check_scorer(
+    scorer: Scorer, rows: pa.Table, targets: Mapping[str, pa.Table] | None = None
+) -> None:
     """Try everything that a scorer promises on some rows.
 
     Args:
         scorer: the scorer, with its parameters.
         rows: at least two rows that hold its `reads` columns.
+        targets: for a scorer that has them, as `Scorer.aim` gets them.
 
     Raises:
         ContractError: the first broken promise, in one sentence.
@@ -25,18 +29,29 @@ def check_scorer(scorer: Scorer, rows: pa.Table) -> None:
         raise ContractError(f"to check {name}, give two rows or more with {scorer.reads.names}")
     rows = rows.select(scorer.reads.names)
     fitted = scorer.fit([rows]) if scorer.fits_pool else None
-    whole = scorer(rows, fitted)
-    if not whole.equals(scorer(rows, fitted)):  # details, too
+    if scorer.targets:
+        fitted = scorer.aim({target: (targets or {})[target] for target in scorer.targets})
+    plain = ["score", "status", *scorer.details.names]
+    whole = _scored(scorer, rows, fitted)
+    for column in scorer.optional.names:
+        if not scorer(rows, fitted, [column]).equals(whole.select([*plain, column])):
+            raise ContractError(f"{name} gives another {column} when only that is wanted")
+    if not whole.equals(_scored(scorer, rows, fitted)):  # details, too
         raise ContractError(f"{name} gives other numbers when called again")
-    single = pa.concat_tables([scorer(rows.slice(i, 1), fitted) for i in range(len(rows))])
+    single = pa.concat_tables([_scored(scorer, rows.slice(i, 1), fitted) for i in range(len(rows))])
     if not _same(single, whole):
         raise ContractError(f"{name} gives a row other numbers in another batch")
     backwards = rows.take(list(range(len(rows)))[::-1])
-    if not _same(scorer(backwards, fitted), whole.take(list(range(len(rows)))[::-1])):
+    if not _same(_scored(scorer, backwards, fitted), whole.take(list(range(len(rows)))[::-1])):
         raise ContractError(f"{name} depends on the order of the rows")
-    if not _same(scorer(rows.slice(0, 0), fitted), whole.slice(0, 0)):
+    if not _same(_scored(scorer, rows.slice(0, 0), fitted), whole.slice(0, 0)):
         raise ContractError(f"{name} cannot score an empty table")
     _check_copies(scorer)
+
+
+def _scored(scorer: Scorer, rows: pa.Table, fitted: pa.Table | None) -> pa.Table:
+    """Everything that the scorer can say of the rows."""
+    return scorer(rows, fitted, scorer.optional.names)
 
 
 def _same(left: pa.Table, right: pa.Table) -> bool:

@@ -74,7 +74,7 @@ def ingest(
     """
     part = RawPart(0)
     for source, revision in sources:
-        records = itertools.islice(_records(source, revision, max_chars), source.limit)
+        records = _chosen(source, _records(source, revision, max_chars))
         for file, record, parts in _with_format(source, records):
             if part.n == part_rows:
                 yield part
@@ -139,6 +139,25 @@ def _records(source: Source, revision: str, max_chars: int) -> Iterator[tuple[in
             yield from ((number, record) for record in read_file(file, max_chars))
 
 
+def _chosen(source: Source, records: Iterator[tuple[int, Record]]) -> Iterator[tuple[int, Record]]:
+    """The records that the source asks for.
+
+    Raises:
+        DataError: a place past the last record.
+    """
+    if source.rows is None:
+        yield from itertools.islice(records, source.limit)
+        return
+    wanted, n = list(reversed(source.rows)), 0
+    for n, record in enumerate(records, 1):
+        if n - 1 == wanted[-1]:
+            yield record
+            wanted.pop()
+            if not wanted:
+                return
+    raise DataError(f"{source.place}.rows: no row {wanted[-1]}; there are {n}, the first is 0")
+
+
 def _with_format(
     source: Source, records: Iterator[tuple[int, Record]]
 ) -> Iterator[tuple[int, Record, Mapping[str, tuple[str, ...]]]]:
@@ -152,7 +171,7 @@ def _with_format(
             break
     if len(first) >= PEEK_BROKEN and not values:
         why = first[0][1].error or "not an object"
-        raise DataError(f"data.{source.name}: none of the first {PEEK_BROKEN} rows is one ({why})")
+        raise DataError(f"{source.place}: none of the first {PEEK_BROKEN} rows is one ({why})")
     parts = _parts(source, values)
     for file, record in itertools.chain(first, records):
         yield file, record, parts
@@ -167,7 +186,7 @@ def _parts(source: Source, values: list[Mapping[str, Any]]) -> Mapping[str, tupl
     found = next((name for value in values if (name := find_format(value))), None)
     if found is None and values:
         raise DataError(
-            f"data.{source.name}: rows with the fields {', '.join(map(str, values[0]))} have no "
+            f"{source.place}: rows with the fields {', '.join(map(str, values[0]))} have no "
             f"known shape ({', '.join(FORMATS)}); say which field is which, for example "
             f"columns: {{instruction: question, answer: reply}}"
         )

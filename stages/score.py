@@ -27,18 +27,19 @@ class Score(Stage):
     def adds(self) -> pa.Schema:
         """One number, or the reason why there is none; and what else the scorer finds."""
         fields = [pa.field("score", pa.float32()), pa.field("status", pa.string())]
-        return pa.schema([*fields, *self.scorer.details])
+        return pa.schema([*fields, *self.scorer.details, *self.scorer.optional])
 
     def identity(self) -> dict[str, Any]:
         """Return the scorer's own identity."""
         return self.scorer.identity()
 
     def fitted_with(self, fitted: pa.Table | None) -> "Score":
-        """Return this stage with what `Scorer.fit` found in the pool."""
+        """Return this stage with what `Scorer.fit` found in the pool, or `aim` in the targets."""
         fitted_stage = self.model_copy()
         fitted_stage._fitted = fitted
         return fitted_stage
 
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         """Return the wanted of score, status and details."""
-        return self.scorer(rows, self._fitted).select(list(wanted))
+        optional = [name for name in self.scorer.optional.names if name in wanted]
+        return self.scorer(rows, self._fitted, optional).select(list(wanted))

@@ -1,4 +1,6 @@
-"""One entry of `data`: where rows come from, and how they are to be read."""
+"""One entry of `data` or of `targets`: where rows come from, and how they are to be read."""
+
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -11,6 +13,9 @@ class Source(BaseModel):
     """One entry of `data`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    section: ClassVar[str] = "data"
+    """Of the config."""
 
     name: str
     """Becomes the column `source`."""
@@ -25,8 +30,15 @@ class Source(BaseModel):
     split: str | None = None
     limit: int | None = Field(default=None, gt=0, strict=True)
     """Only the first so many records, for a quick trial."""
+    rows: tuple[Annotated[int, Field(ge=0, strict=True)], ...] | None = None
+    """Only the records at these places, from 0, in their order in the input."""
     columns: dict[str, str] | None = None
     """Which field plays which part: messages, or instruction, input, answer; system, tools."""
+
+    @property
+    def place(self) -> str:
+        """Where it stands in the config, for messages."""
+        return f"{self.section}.{self.name}"
 
     @field_validator("format")
     @classmethod
@@ -34,6 +46,21 @@ class Source(BaseModel):
         if name != "auto" and name not in FORMATS:
             raise ValueError(f"{name!r} is not one of auto, {', '.join(FORMATS)}")
         return name
+
+    @field_validator("rows")
+    @classmethod
+    def _in_order(cls, rows: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if rows is None:
+            return None
+        if not rows or len(set(rows)) < len(rows):
+            raise ValueError("must be one place or more, each once")
+        return tuple(sorted(rows))
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> "Source":
+        if self.limit is not None and self.rows is not None:
+            raise ValueError("give limit or rows, not both")
+        return self
 
     @model_validator(mode="after")
     def _whole_columns(self) -> "Source":
@@ -45,3 +72,14 @@ class Source(BaseModel):
             ):
                 raise ValueError("columns must name messages, or instruction and answer")
         return self
+
+
+class Target(Source):
+    """One entry of `targets`: example rows of what the chosen data should be good for."""
+
+    section: ClassVar[str] = "targets"
+
+    name: str = Field(default="", exclude=True)
+    """Its key in the config."""
+    subtask: str | None = Field(default=None, pattern=r"^data\..")
+    """An input column, as `data.<column>`, that says to which subtask a row belongs."""

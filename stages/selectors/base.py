@@ -54,6 +54,7 @@ class Choice:
         margin: (rows,) distance of each row to the cut, in units of its score; positive for kept.
         worth: (rows,) what the order goes by, highest first, where that is one number; rows that
             are cut afterwards, to fit the budget, get their distance to the last kept from it.
+        pulled: (rows,) of a kept row what it was chosen for, such as `query: 3`.
     """
 
     order: np.ndarray
@@ -61,6 +62,7 @@ class Choice:
     reason: np.ndarray
     margin: np.ndarray
     worth: np.ndarray | None = None
+    pulled: np.ndarray | None = None
 
 
 class Selector(Params, ABC):

@@ -16,6 +16,11 @@ NEEDED = {
     "band": {"by": "a.score"},
     "quota": {"by": "a.score"},
     "threshold": {"by": "a.score", "above": 0},
+    "influence": {"target": "t"},
+    "rds_plus": {"target": "t"},
+    "similarity": {"target": ["s", "t"]},
+    "round_robin": {"by": "a.by_query"},
+    "global_max": {"by": "a.by_query"},
 }
 
 

@@ -3,6 +3,7 @@ from tamis.pipeline.ledger import HEAD, counts, make_ledger
 from tamis.pipeline.selection import decide
 from tamis.stages.ingest import REJECTED
 from tamis.stages.selectors.base import Budget
+from tamis.stages.selectors.round_robin import RoundRobin
 from tamis.stages.selectors.top_k import TopK
 
 POOL = pa.table(
@@ -45,6 +46,23 @@ def test_every_input_row_has_its_line():
     assert found["margin"].to_pylist() == [-0.25, None, None, 0.0, None]
     assert found["ifd.percentile"].to_pylist() == [0.0, None, None, 0.5, None]
     assert found["ifd.status"].to_pylist() == ["ok", None, "no_answer_tokens", "ok", None]
+
+
+def test_a_kept_row_says_what_pulled_it_in():
+    detailed = POOL.append_column("ifd.query", pa.array([4, None, 7], pa.int32()))
+    lists = pa.array([[0.5], [0.0], [0.75]], pa.list_(pa.float32()))
+    pool = detailed.append_column("ifd.by_query", lists)
+    made = decide(pool, [RoundRobin(by="ifd.by_query")], Budget(1))
+    found = make_ledger(pool, made, ["ifd"], BAD)
+    assert found["reason"].to_pylist()[3] == "query: 0"
+    assert found["reason"].to_pylist()[0] == "over budget"
+    assert found["ifd.query"].to_pylist() == [4, None, None, 7, None]
+    assert counts(found)[-1] == {
+        "outcome": "kept",
+        "step": "round_robin",
+        "reason": "query",
+        "n": 1,
+    }
 
 
 def test_counts_add_up_and_group_by_kind_of_reason():

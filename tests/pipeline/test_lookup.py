@@ -30,21 +30,26 @@ def test_the_folder_is_the_registry():
         "entropy",
         "ic_ifd",
         "ifd",
+        "influence",
         "length",
         "perplexity",
         "random",
+        "rds_plus",
         "sifd",
+        "similarity",
         "tshirt",
     ]
     assert lookup.names("selector") == [
         "band",
+        "global_max",
         "hierarchical",
         "quota",
         "random",
+        "round_robin",
         "threshold",
         "top_k",
     ]
-    assert lookup.names("signals") == ["embedding_column", "forward", "length"]
+    assert lookup.names("signals") == ["embedding_column", "forward", "length", "neighbours"]
 
 
 def test_every_name_is_found():

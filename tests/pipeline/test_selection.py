@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 from tamis.errors import PlanError
 from tamis.pipeline.config import BudgetConfig
-from tamis.pipeline.selection import budget_of, decide, percentile, step_names
+from tamis.pipeline.selection import budget_of, decide, percentile, step_names, whole_table
 from tamis.stages.selectors.base import Budget
 from tamis.stages.selectors.random import Random
 from tamis.stages.selectors.threshold import Threshold
@@ -122,3 +122,13 @@ def test_a_share_is_the_same_for_a_selector_and_a_budget():
         }
     )
     assert TopK(by="s.score", fraction=0.29)(table, Budget(100)).n_kept == n == 29
+
+
+def test_more_numbers_than_arrow_counts_are_said():
+    """1.5 x 2^30 numbers of each of two parts; nulls take no memory."""
+    n = 3 << 29
+    lists = pa.ListArray.from_arrays(pa.array([0, n], pa.int32()), pa.nulls(n))
+    with pytest.raises(
+        PlanError, match="2\\^31 numbers or more in all; take fewer rows or queries"
+    ):
+        whole_table([pa.table({"rds.by_query": lists})] * 2)

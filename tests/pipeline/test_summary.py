@@ -67,13 +67,13 @@ def test_a_plan_says_what_is_there(tmp_path):
     store = Store(tmp_path / "store")
     name = pool_key(config)
     empty = Pool(name, (), 0, {}, {"data.rating": "int64"})
-    before = shown(describe_plan(make_plan(config, empty), empty, store, is_read=False))
+    before = shown(describe_plan(make_plan(config, empty), empty, store))
     assert "not read yet" in before
     pool = read_pool(config, store, name, lambda n: None)
     plan = make_plan(config, pool)
-    assert "0/4" in shown(describe_plan(plan, pool, store, is_read=True))
+    assert "0/4" in shown(describe_plan(plan, pool, store))
     select(config, quiet())
-    after = shown(describe_plan(plan, pool, store, is_read=True))
+    after = shown(describe_plan(plan, pool, store))
     assert after.count("4/4") == 3
     assert "60 rows in, 1 rejected, 4 parts" in after
     assert "answer_chars" in after

@@ -136,3 +136,31 @@ def test_details_have_names_of_their_own(names):
     promised = pa.schema([(name, pa.float32()) for name in names])
     with pytest.raises(ContractError, match="names of their own"):
         Detailed(promised=promised, values=details())(rows("ok", "ok"))
+
+
+@final
+class OnRequest(Detailed):
+    @property
+    def optional(self):
+        return pa.schema([("each", pa.list_(pa.float32()))])
+
+    def score_with(self, rows, fitted, optional):
+        each = pa.array([[1, 2]] * len(rows), pa.list_(pa.float32()))
+        return self.values.append_column("each", each)
+
+
+def test_optional_details_come_only_when_asked_for():
+    scorer, table = OnRequest(values=details(values=(1.0, None))), rows("ok", "ok")
+    assert scorer(table).column_names == ["score", "status", "spread", "n"]
+    found = scorer(table, None, ["each"])
+    assert found.column_names == ["score", "status", "spread", "n", "each"]
+    assert found["each"].to_pylist() == [[1, 2], None]
+    with pytest.raises(NotImplementedError, match="but no score_with"):
+        Scorer.score_with(scorer, table, None, ["each"])
+
+
+def test_a_scorer_has_no_targets_unless_it_says_so():
+    scorer = Given()
+    assert (scorer.targets, scorer.target_reads.names, scorer.optional.names) == ((), [], [])
+    with pytest.raises(NotImplementedError, match="Given has targets, but no aim"):
+        scorer.aim({})

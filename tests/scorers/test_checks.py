@@ -86,3 +86,38 @@ def test_needs_rows():
         check_scorer(Good(), ROWS.slice(0, 1))
     with pytest.raises(ContractError, match="'x'"):
         check_scorer(Good(), pa.table({"y": [1.0, 2.0]}))
+
+
+class Aimed(Base):
+    """Distance to the mean of a target, and to each of its rows."""
+
+    target: str = "t"
+
+    @property
+    def targets(self):
+        return (self.target,)
+
+    @property
+    def target_reads(self):
+        return self.reads
+
+    @property
+    def optional(self):
+        return pa.schema([("each", pa.list_(pa.float64()))])
+
+    def aim(self, targets):
+        return targets[self.target].select(["x"])
+
+    def score(self, rows, fitted=None):
+        return self.score_with(rows, fitted, ())["score"].combine_chunks()
+
+    def score_with(self, rows, fitted, optional):
+        goals = fitted["x"].to_pylist()
+        each = [[abs(x - goal) for goal in goals] for x in rows["x"].to_pylist()]
+        score = pa.array([-sum(one) for one in each], pa.float64())
+        return pa.table({"score": score, "each": pa.array(each, pa.list_(pa.float64()))})
+
+
+def test_a_scorer_with_targets():
+    targets = {"t": pa.table({"x": [1.0, 2.0], "subtask": pa.nulls(2, pa.string())})}
+    check_scorer(Aimed(), pa.table({"x": [1.0, 5.0, 7.0]}), targets)

@@ -258,3 +258,12 @@ def test_parts_do_not_depend_on_how_rows_are_spread_over_files(tmp_path):
         write_jsonl(tmp_path / "folder" / f"{number}.jsonl", list(batch))
     spread = parts_of(tmp_path / "folder")
     assert [part_hashes(part, 1) for part in whole] == [part_hashes(part, 1) for part in spread]
+
+
+def test_only_some_records(tmp_path):
+    path = write_jsonl(tmp_path / "x.jsonl", alpaca(30))
+    whole = [row["sample_id"] for part in parts_of(path) for row in part.rows]
+    some = [row["sample_id"] for part in parts_of(path, rows=[28, 0, 7]) for row in part.rows]
+    assert some == [whole[0], whole[7], whole[28]]
+    with pytest.raises(DataError, match=r"data\.s0\.rows: no row 30; there are 30, the first is 0"):
+        parts_of(path, rows=[1, 30])
