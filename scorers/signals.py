@@ -32,6 +32,11 @@ PER_ROW = {
     "delta": pa.list_(pa.float32()),  # loss alone - loss given, nats; the published pmi is minus it
     "given_mean": pa.list_(pa.float64()),  # per copy: mean loss of the answer, nats per token
     "alone_mean": pa.list_(pa.float64()),
+    # gradient: `dim` numbers for the first checkpoint, then for the next, see `vectors`; a signal
+    # may keep them as list<int8> or binary instead, so who takes any reads them as null type
+    "adam": pa.list_(pa.float16()),  # Adam's direction, of rows to choose from
+    "plain": pa.list_(pa.float16()),  # the gradient itself, of targets
+    "weights": pa.list_(pa.float32()),  # of the checkpoints, together 1; the same in every row
     "answer_tokens": pa.int32(),  # before any cut at the window
     "instruction_tokens": pa.int32(),
     "answer_chars": pa.int32(),
