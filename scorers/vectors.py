@@ -98,7 +98,8 @@ def read_vectors(
         flat = np.unpackbits(np.stack(rows), axis=1) if rows else np.empty((0, 0))
         numbers = flat.astype(np.float32) * 2 - 1
     else:
-        numbers = np.asarray(some.flatten(), np.float32).reshape(len(some), -1)
+        flat = np.asarray(some.flatten(), np.float32)
+        numbers = flat.reshape(len(some), len(flat) // max(len(some), 1))
     return _units(numbers, known, checkpoints, dim)
 
 
@@ -108,7 +109,7 @@ def _units(numbers: np.ndarray, known: np.ndarray, checkpoints: int, dim: int | 
     width = numbers.shape[1] // checkpoints
     if dim is not None and numbers.size and not 1 <= dim <= width:
         raise ValueError(f"dim must lie in [1, {width}]; got {dim}")
-    cut = numbers.reshape(-1, checkpoints, width)[:, :, :dim]
+    cut = numbers.reshape(len(numbers), checkpoints, width)[:, :, :dim]
     cut = cut / np.maximum(np.linalg.norm(cut, axis=2, keepdims=True), _TINY)
     out = np.full((len(known), *cut.shape[1:]), np.nan, dtype=np.float32)
     out[known] = cut

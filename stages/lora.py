@@ -132,7 +132,7 @@ class Training:
             weights = torch.from_numpy(share.astype(np.float32)).to(self.lm.device)
             loss = (token_loss(states, self.lm.head, targets) * weights).sum()
             loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss)
+            total += float(loss.detach())
             self.progress(len(some), sum(lengths[i] for i in batch))
         for module in dropouts:
             module.eval()

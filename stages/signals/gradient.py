@@ -15,7 +15,7 @@ A column holds `dim` numbers for the first checkpoint, then for the second, and 
 
     fp16    16 bits per number; a cosine moves by less than 1e-3
     int8    8 bits; a cosine moves by less than 0.003 at dim 8,192
-    sign    1 bit; the cosine of the signs, c' = 2 / pi asin(c), within 1 / sqrt(dim)
+    sign    1 bit; the cosine of the signs is 2 / pi asin(c), with a deviation of 1 / sqrt(dim)
 
 `kind: dense` is one random matrix for all checkpoints, columns and sides. Its first columns are
 the narrow projection: the first d numbers of each vector, set to unit length again, are what
