@@ -1,4 +1,4 @@
-"""The command line: `tamis select`, `score`, `plan`, `agreement` and `tokens`.
+"""The command line: `tamis select`, `score`, `plan`, `warmup`, `agreement` and `tokens`.
 
 Exit codes: 0 done, 1 stopped and resumable, 2 the user's mistake, 130 interrupted.
 """
@@ -141,6 +141,26 @@ def plan(
 
 
 @app.command()
+def warmup(
+    config: ConfigFile,
+    data: Data = None,
+    model: Model = None,
+    limit: Limit = None,
+    store: StoreFolder = None,
+    dtype: Dtype = None,
+    sets: Sets = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """Train the adapters of a config's gradient signals, which `select` would do first."""
+    said = Overrides(data or (), model, None, limit, None, store, None, dtype, sets or ())
+    loaded = load(config, said, allow_code)
+    from .summary import summarise_warmups
+    from .training import warm_up
+
+    _show(summarise_warmups(warm_up(loaded, Reporter())))
+
+
+@app.command()
 def tokens(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     row: Annotated[int, typer.Argument(metavar="ROW", help="row_id, as in its ledger.")],
@@ -169,12 +189,15 @@ def _described(config: Config) -> RenderableType:
     from .run import pin
     from .store import Store
     from .summary import describe_plan
+    from .training import filled
 
     config = pin(config)
     store = Store(Path(config.store))
     name = pool_key(config)
     found = find_pool(store, name)
     pool = found or peek_pool(config, name)
+    if found is not None:
+        config = filled(config, store, found)
     return describe_plan(make_plan(config, pool), pool, store, is_read=found is not None)
 
 

@@ -77,6 +77,8 @@ def _anchor(raw: dict[str, Any], folder: Path) -> None:
         fields += [(block, "model"), (block, "tokenizer")]
         if str(block.get("use")).endswith(".py"):
             fields.append((block, "use"))
+        if isinstance(paths := block.get("adapters"), list):
+            block["adapters"] = [_anchored(p, folder) if isinstance(p, str) else p for p in paths]
     for block, field in fields:
         if isinstance(block, dict) and isinstance(block.get(field), str):
             block[field] = _anchored(block[field], folder)

@@ -95,8 +95,8 @@ def read_vectors(
     some = array.filter(pa.array(known))
     if pa.types.is_binary(array.type):
         rows = [np.frombuffer(value.as_py(), np.uint8) for value in some]
-        flat = np.unpackbits(np.stack(rows), axis=1) if rows else np.empty((0, 0))
-        numbers = flat.astype(np.float32) * 2 - 1
+        bits = np.unpackbits(np.stack(rows), axis=1) if rows else np.empty((0, 0), np.uint8)
+        numbers = bits.astype(np.float32) * 2 - 1
     else:
         flat = np.asarray(some.flatten(), np.float32)
         numbers = flat.reshape(len(some), len(flat) // max(len(some), 1))

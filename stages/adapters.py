@@ -6,6 +6,7 @@ gradients `stages.gradients` takes apart.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -83,8 +84,7 @@ def attach_new(lm: LM, model: str, settings: Mapping[str, Any], targets: Sequenc
     Raises:
         ModelError: no such layers.
     """
-    from peft import LoraConfig  # heavy
-
+    make = _peft().LoraConfig
     linear = _linear_layers(lm)
     found = attention_layers(lm.backbone)
     if targets:
@@ -99,7 +99,7 @@ def attach_new(lm: LM, model: str, settings: Mapping[str, Any], targets: Sequenc
     short = sorted({".".join(name.split(".")[-2:]) for name in found})
     exact = set(_ending(linear, short)) == set(found)
     fields = dict(settings) | {"target_modules": short if exact else found}
-    return _attach(lm, LoraConfig(**fields, fan_in_fan_out=_transposed(lm, found)))
+    return _attach(lm, make(**fields, fan_in_fan_out=_transposed(lm, found)))
 
 
 def attach_like(lm: LM, folder: str) -> Lora:
@@ -108,8 +108,7 @@ def attach_like(lm: LM, folder: str) -> Lora:
     Raises:
         ModelError: no adapter in safetensors there, or one of a kind that is not plain LoRA.
     """
-    from peft import LoraConfig  # heavy
-
+    make = _peft().LoraConfig
     said, linear = adapter_settings(folder), set(_linear_layers(lm))
     layers = set()
     for name in read_weights(folder):
@@ -120,26 +119,40 @@ def attach_like(lm: LM, folder: str) -> Lora:
         layers.add(layer)
     fields = {name: said[name] for name in KIND if said.get(name) is not None}
     targets = sorted(layers)
-    config = LoraConfig(**fields, target_modules=targets, fan_in_fan_out=_transposed(lm, targets))
+    config = make(**fields, target_modules=targets, fan_in_fan_out=_transposed(lm, targets))
     return _attach(lm, config)
 
 
 def _attach(lm: LM, config: "LoraConfig") -> Lora:
-    from peft import inject_adapter_in_model  # heavy
-    from peft.tuners.lora import LoraLayer
-
-    inject_adapter_in_model(config, lm.backbone, NAME)
+    peft = _peft()
+    peft.inject_adapter_in_model(config, lm.backbone, NAME)
     prefix = f"{PEFT}{lm.backbone.base_model_prefix}."
     parameters: dict[str, nn.Parameter] = {}
     modules: list[nn.Module] = []
     for name, layer in lm.backbone.named_modules():
-        if isinstance(layer, LoraLayer):
+        if isinstance(layer, peft.tuners.lora.LoraLayer):
             for part in ("lora_A", "lora_B"):
                 module = getattr(layer, part)[NAME].float()
                 parameters[f"{prefix}{name}.{part}.weight"] = module.weight
                 modules.append(module)
     lm.backbone.eval()
     return Lora(parameters, modules, _settings_of(config))
+
+
+def _peft() -> ModuleType:
+    """Import peft, which only those need who work with adapters.
+
+    Raises:
+        ModelError: it is not installed.
+    """
+    try:
+        import peft  # heavy
+    except ImportError as error:
+        raise ModelError(
+            f"adapters need peft, which cannot be imported ({error}); pip install 'tamis[train]'"
+        ) from error
+    found: ModuleType = peft
+    return found
 
 
 def _settings_of(config: "LoraConfig") -> dict[str, Any]:

@@ -150,6 +150,11 @@ def facts_of(folder: str) -> Mapping[str, Any]:
     return facts
 
 
+def is_whole(folder: Path) -> bool:
+    """Return whether a folder has every file of a checkpoint."""
+    return all((folder / name).is_file() for name in (CONFIG, WEIGHTS, MOMENTS, FACTS))
+
+
 def write_checkpoint(
     folder: Path,
     settings: Mapping[str, Any],
@@ -157,7 +162,7 @@ def write_checkpoint(
     moments: Mapping[str, tuple[Tensor, Tensor]],
     facts: Mapping[str, Any],
 ) -> None:
-    """Write a checkpoint, whole or not at all; one that stands there stays as it is.
+    """Write a checkpoint, whole or not at all; a whole one that stands there stays as it is.
 
     Args:
         folder: which it becomes.
@@ -183,9 +188,10 @@ def write_checkpoint(
     for file in aside.iterdir():
         with file.open("rb") as written:
             os.fsync(written.fileno())
-    if folder.is_dir():
+    if is_whole(folder):
         shutil.rmtree(aside)
     else:
+        shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
 
 

@@ -17,17 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import nn
 
-from ..errors import ModelError
+from ..errors import DataError, ModelError, WorkerError
 from ..kernels.adam import BETAS, EPSILON
 from ..kernels.token_loss import token_loss
 from .adapters import Lora, attach_new
-from .checkpoints import facts_of, read_moments, read_weights, write_checkpoint
+from .checkpoints import facts_of, is_whole, read_moments, read_weights, write_checkpoint
+from .modelled import ModelStage
 from .models import LM
 from .packing import pack, pad
-from .passes import Tokens
+from .passes import Tokens, is_out_of_memory
+from .tokenize import scored_rows
 from .warmup import Warmup, learning_rates
 
 
@@ -106,7 +109,16 @@ class Training:
             torch.manual_seed((seed * 1_000_003 + epoch * 1_000_033 + step) % (1 << 63))
             for group in optimizer.param_groups:
                 group["lr"] = float(rate)
-            losses.append(self._step(order[step * batch : (step + 1) * batch], lora, optimizer))
+            rows = order[step * batch : (step + 1) * batch]
+            try:
+                losses.append(self._step(rows, lora, optimizer))
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise WorkerError(
+                    f"a pass of the warm-up does not fit into memory; set batch_tokens (now "
+                    f"{self.batch_tokens}) or max_tokens lower"
+                ) from error
             if not math.isfinite(losses[-1]):
                 raise ModelError(
                     f"model {self.model!r}: the loss of the warm-up is {losses[-1]} in step "
@@ -162,10 +174,36 @@ class Training:
             optimizer.state[parameter] = {"step": step, "exp_avg": m, "exp_avg_sq": v}
 
 
+def training_of(
+    stage: ModelStage, settings: Warmup, rows: pa.Table, progress: Callable[[int, int], None]
+) -> Training:
+    """Return the warm-up of the model of a stage; loads it, apart from what the stage holds.
+
+    Args:
+        stage: says which model, and how rows become tokens.
+        settings: how to train; with a seed.
+        rows: conversations; those without answer tokens are left out.
+        progress: called with rows and tokens after every pass.
+
+    Raises:
+        ModelError: the model cannot be used.
+        DataError: no row has answer tokens.
+    """
+    own = stage.model_copy()
+    ModelStage.setup(own)
+    assert own._lm is not None and own._encoder is not None
+    encoded = own._encoder.encode(rows.to_pylist())
+    places, positions = scored_rows(encoded)
+    if not len(places):
+        raise DataError(f"none of the {len(rows)} rows of the warm-up has answer tokens")
+    ids = [encoded[i].ids for i in places]
+    return Training(own._lm, stage.model, settings, ids, positions, stage.batch_tokens, progress)
+
+
 def last_epoch(folder: Path) -> int:
     """Return how many epochs are done: checkpoints without a gap from the first."""
     epoch = 0
-    while (folder / f"checkpoint-{epoch + 1}").is_dir():
+    while is_whole(folder / f"checkpoint-{epoch + 1}"):
         epoch += 1
     return epoch
 

@@ -38,7 +38,7 @@ from ...scorers.signals import column_type
 from ...scorers.vectors import KEPT, LARGEST, Keep, kept, vector_column
 from ..columns import Sequences
 from ..modelled import ModelStage
-from ..tokenize import Encoded, Tokenisation, scored
+from ..tokenize import Encoded, Tokenisation, scored_rows
 from ..warmup import Warmup, normalised
 
 if TYPE_CHECKING:  # torch
@@ -277,14 +277,3 @@ class Gradient(ModelStage):
             adam_direction(grads, m, v, self.direction, step)
 
         return turn
-
-
-def scored_rows(encoded: list[Encoded]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return the places of the rows that have a loss, and the scored positions of each.
-
-    All its answers count; the very first token of a sequence has no loss.
-    """
-    spans = [[scored(*span) for span in row.answers] for row in encoded]
-    positions = [np.concatenate([*row, np.empty(0, np.int64)]) for row in spans]
-    places = [i for i, some in enumerate(positions) if len(some)]
-    return np.array(places, dtype=np.int64), [positions[i] for i in places]

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 import torch
@@ -99,6 +100,12 @@ def test_adapters_of_another_model(gpt2, llama, tmp_path):
     (path,) = make_checkpoints(gpt2, tmp_path, 1)
     with pytest.raises(ModelError, match="belongs to no linear layer of the model"):
         attach_like(models.load(str(llama)), path)
+
+
+def test_peft_is_not_there(gpt2, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ModelError, match=r"adapters need peft.*pip install 'tamis\[train\]'"):
+        attach_new(models.load(str(gpt2)), "tiny", SETTINGS, ())
 
 
 def test_weights_of_another_shape(gpt2, tmp_path):

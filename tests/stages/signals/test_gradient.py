@@ -15,7 +15,8 @@ from tamis.stages.adapters import attach_like
 from tamis.stages.checkpoints import read_moments, read_weights
 from tamis.stages.checks import check_stage
 from tamis.stages.signals import gradient as module
-from tamis.stages.signals.gradient import Gradient, scored_rows
+from tamis.stages.signals.gradient import Gradient
+from tamis.stages.tokenize import scored_rows
 from tamis.tests.stages.test_gradients import one_by_one
 from tamis.tests.stages.trained import make_checkpoints
 from tamis.tests.tiny import alpaca, conversation
