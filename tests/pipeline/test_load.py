@@ -167,3 +167,9 @@ def test_adapters_are_looked_for_beside_the_config(tmp_path):
     raw = {"signals": {"g": {"use": "gradient", "adapters": ["mine", "not-there", 3]}}}
     _anchor(raw, tmp_path)
     assert raw["signals"]["g"]["adapters"] == [str(tmp_path / "mine"), "not-there", 3]
+
+
+def test_unknown_key_inside_a_block_of_a_signal(tmp_path):
+    grads = "signals: {g: {use: gradient, model: m, warmup: {shar: 0.1}}}"
+    with pytest.raises(ConfigError, match=r"did you mean 'share'.*known are alpha, batch"):
+        load(str(write(tmp_path, "name: x\ndata: [{name: p, path: p.jsonl}]\n" + grads)))
