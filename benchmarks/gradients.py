@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="rows; by default as many as suit a shape")
     parser.add_argument("--rank", type=int, default=128)
     parser.add_argument("--dim", type=int, default=8192)
-    parser.add_argument("--batch-tokens", type=int, default=8192)
+    parser.add_argument("--batch-tokens", type=int, default=2048)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path)
     said = parser.parse_args()

@@ -67,7 +67,8 @@ class Training:
             ArtifactError: a checkpoint to go on from is damaged.
         """
         said, seed = self.settings, self.settings.seed or 0
-        with torch.random.fork_rng():
+        devices = [torch.cuda.current_device()] if self.lm.device == "cuda" else []
+        with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
             lora = attach_new(
                 self.lm,

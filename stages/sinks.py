@@ -81,7 +81,8 @@ class Dense:
         self.total, self.dim, self.seed = sum(sizes), dim, seed
         self.turn, self.memory, self.backend = turn, memory, backend
         self.out = torch.zeros(n_rows, dim or self.total, device=device)
-        self.capacity = min(memory // 2 // (4 * self.total), MAX_ROWS) if dim else 0
+        fitting = memory // 2 // (4 * self.total)
+        self.capacity = min(fitting, MAX_ROWS, n_rows) if dim else 0
         self.held: list[int] = []
         self.rows: list[int] = []
         self.buffer = torch.empty(0, device=device)

@@ -74,6 +74,9 @@ class Gradient(ModelStage):
     """Set each checkpoint's vector to unit length."""
     keep: Keep = "fp16"
     """See `scorers.vectors`."""
+    batch_tokens: int = Field(default=2048, ge=1)
+    """As in every stage with a model, but what the backward needs is held for all of them: some
+    7 hidden sizes and an inner one of the MLP per layer and token."""
     memory_mb: int = Field(default=1024, ge=1)
     """For gradients before they are projected; more of it is faster. Moves results by rounding."""
 

@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from tamis.errors import ModelError
+from tamis.errors import ModelError, WorkerError
 from tamis.stages import models
 from tamis.stages.checkpoints import content_of, facts_of, read_moments, read_weights
 from tamis.stages.lora import Training, last_epoch
@@ -101,6 +101,15 @@ def test_one_step_is_that_of_torch(gpt2, tmp_path):
         expected = 0.1 * weight.grad
         torch.testing.assert_close(found[name][0], expected, rtol=1e-3, atol=1e-6)
     assert facts_of(str(tmp_path / "checkpoint-1"))["loss"] == pytest.approx(total.item(), rel=1e-5)
+
+
+def test_out_of_memory_says_what_to_set(gpt2, tmp_path, monkeypatch):
+    def full(self, rows, lora, optimizer):
+        raise MemoryError
+
+    monkeypatch.setattr(Training, "_step", full)
+    with pytest.raises(WorkerError, match=r"set batch_tokens \(now 128\)"):
+        train(gpt2, tmp_path)
 
 
 def test_a_loss_that_is_not_finite(gpt2, tmp_path):

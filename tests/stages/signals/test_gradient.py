@@ -148,6 +148,16 @@ def test_kept_in_fewer_bits(keep, largest, gpt2, trained):
         assert np.abs(found - cosines).max() < largest
 
 
+def test_half_precision_points_the_same_way(llama, trained):
+    """The model runs in bf16; adapters, gradients and sums stay in fp32."""
+    rows = rows_of(4)
+    full, half = (
+        numbers(gradient(llama, trained, dtype=dtype, dim=1024), rows, "plain")
+        for dtype in ("fp32", "bf16")
+    )
+    assert ((full * half).sum(2) > 0.95).all()
+
+
 def test_length_is_kept_on_request(gpt2, trained):
     rows = rows_of(4)
     unit, long = (
