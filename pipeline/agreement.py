@@ -11,7 +11,7 @@ from .config import Config
 from .logs import Reporter
 from .pool import pool_key
 from .rounds import Settle
-from .run import pin, prepare, score_pool
+from .run import pin, score_pool
 from .store import Store
 
 
@@ -40,7 +40,6 @@ def agreement(config: Config, reporter: Reporter) -> Agreement:
     """
     config = pin(config)
     store, name = Store(Path(config.store)), pool_key(config)
-    config = prepare(config, store, name, reporter)
     found = []
     settles: tuple[Settle, Settle] = ("doubted", "all")
     for settle in settles:

@@ -196,9 +196,9 @@ def _described(config: Config) -> RenderableType:
     name = pool_key(config)
     found = find_pool(store, name)
     pool = found or peek_pool(config, name)
-    if found is not None:
-        config = filled(config, store, found)
-    return describe_plan(make_plan(config, pool), pool, store, is_read=found is not None)
+    return describe_plan(
+        make_plan(filled(config, store, pool), pool), pool, store, is_read=found is not None
+    )
 
 
 def _version(asked: bool) -> None:

@@ -26,7 +26,7 @@ from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pin_sources, pool_key, read_pool, rejected_rows
 from .rounds import Settle, Settling, find_rounds
 from .store import Address, Store, whole_file
-from .training import needs_training, prepared
+from .training import prepared
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +78,8 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     config = pin(config)
     store = Store(Path(config.store))
     name = pool_key(config)
-    config = prepare(config, store, name, reporter)
     pool = _open_pool(config, store, name, reporter)
-    plan = make_plan(config, pool)
+    plan = make_plan(prepared(config, store, pool, reporter), pool)
     selection.check_selectors(config.selector)
     selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
     folder = claim(config, manifest.result_fingerprint(config, pool, plan), overwrite)
@@ -119,7 +118,7 @@ def score_pool(
         TamisError: what stopped it; all that was computed is kept.
     """
     pool = _open_pool(config, store, name, reporter)
-    plan = make_plan(config, pool)
+    plan = make_plan(prepared(config, store, pool, reporter), pool)
     spent: tuple[int, int] | None = None
     rounds = find_rounds(plan, config.selector, settle)
     engine = executor.open_engine(config.engine, store.root)
@@ -147,7 +146,6 @@ def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:
     config = pin(config)
     store = Store(Path(config.store))
     name = pool_key(config)
-    config = prepare(config, store, name, reporter)
     scored = _undamaged(store, lambda: score_pool(config, store, name, reporter))
     table = scored.table.select(["row_id", "sample_id", "source"])
     for scorer in config.scorers:
@@ -177,27 +175,6 @@ def pin(config: Config) -> Config:
     config = pin_sources(config)
     signals = {name: signal.pinned() for name, signal in config.signals.items()}
     return config.model_copy(update={"signals": signals})
-
-
-def prepare(config: Config, store: Store, name: str, reporter: Reporter) -> Config:
-    """Return a pinned config with the adapters of its gradient signals, trained where they miss.
-
-    Args:
-        config: with everything open settled.
-        store: where the adapters live.
-        name: the key of the pool.
-        reporter: shows the progress.
-
-    Raises:
-        TamisError: what stopped it; finished epochs are kept.
-    """
-    if not needs_training(config):
-        return config
-
-    def work() -> Config:
-        return prepared(config, store, _open_pool(config, store, name, reporter), reporter)
-
-    return _undamaged(store, work)
 
 
 def _open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> Pool:

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..errors import PlanError
+from ..errors import ArtifactError, PlanError
 from ..stages.modelled import ModelStage
 from ..stages.warmup import Warmup, chosen
 from .config import Config
 from .fingerprint import canonical, key
 from .logs import Reporter
-from .pool import Pool
+from .pool import Pool, check_strict, find_pool, pool_key, read_pool
 from .store import Store
 from .task import limit_threads
 
@@ -74,6 +74,8 @@ def needs_training(config: Config) -> bool:
 def prepared(config: Config, store: Store, pool: Pool, reporter: Reporter) -> Config:
     """Return a config whose gradient signals have their adapters; train what is missing of them.
 
+    It is for the plan alone: the config of a run names no folder of the store.
+
     Args:
         config: with everything open settled.
         store: where adapters live.
@@ -84,13 +86,19 @@ def prepared(config: Config, store: Store, pool: Pool, reporter: Reporter) -> Co
         TamisError: what stopped it; finished epochs are kept.
     """
     wanted = _wanted(config, store, pool)
-    for one in wanted:
-        _train(one, store, pool, reporter)
+    try:
+        for one in wanted:
+            _train(one, store, pool, reporter)
+    except ArtifactError as error:
+        store.set_aside(error)
+        raise
     return _with_adapters(config, wanted)
 
 
 def filled(config: Config, store: Store, pool: Pool) -> Config:
     """Return a config with those adapters that are in the store already; nothing is trained."""
+    if not pool.parts or not needs_training(config):
+        return config
     from ..stages.lora import last_epoch  # torch
 
     there = [
@@ -107,8 +115,7 @@ def warm_up(config: Config, reporter: Reporter) -> list[WarmedUp]:
         TamisError: what stopped it; finished epochs are kept.
     """
     from ..stages.checkpoints import facts_of  # torch
-    from .pool import pool_key
-    from .run import pin, prepare
+    from .run import pin
 
     if not needs_training(config):
         raise PlanError(
@@ -116,8 +123,10 @@ def warm_up(config: Config, reporter: Reporter) -> list[WarmedUp]:
             f"{', '.join(config.signals) or '(none)'}"
         )
     config = pin(config)
-    store = Store(Path(config.store))
-    config = prepare(config, store, pool_key(config), reporter)
+    store, name = Store(Path(config.store)), pool_key(config)
+    pool = find_pool(store, name) or read_pool(config, store, name, lambda n: None)
+    check_strict(config, store, pool)
+    config = prepared(config, store, pool, reporter)
     found = []
     for name, signal in config.signals.items():
         if _warmup(signal) is not None:

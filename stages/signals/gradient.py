@@ -57,7 +57,7 @@ class Gradient(ModelStage):
 
     adapters: tuple[str, ...] = ()
     """Folders of checkpoints (`stages.checkpoints`) or of adapters in peft's format, first to last.
-    A run fills them in from `warmup`."""
+    A run fills them in from `warmup`, for itself."""
     warmup: Warmup | None = None
     """How to train the adapters; what stands in `adapters` is then replaced."""
     weights: tuple[float, ...] = ()

@@ -81,6 +81,7 @@ def test_select_trains_first_and_finds_it_again(gpt2, tmp_path):
     assert (folder / "checkpoint-2/checkpoint.json").stat().st_mtime_ns == before
     replay = run_config(tmp_path, **result.manifest["config"] | {"out": str(tmp_path / "again")})
     assert digest(select(replay, quiet()).folder.path) == digest(result.folder.path)
+    assert "adapters: []" in (result.folder.path / "config.yaml").read_text()
     _, table = score(config, quiet())
     assert np.isfinite(table["first.score"].drop_null().to_numpy()).all()
 
