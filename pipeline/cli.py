@@ -1,4 +1,4 @@
-"""The command line: `tamis select`, `score`, `plan`, `agreement` and `tokens`.
+"""The command line: `tamis select`, `score`, `plan`, `warmup`, `agreement` and `tokens`.
 
 Exit codes: 0 done, 1 stopped and resumable, 2 the user's mistake, 130 interrupted.
 """
@@ -141,6 +141,26 @@ def plan(
 
 
 @app.command()
+def warmup(
+    config: ConfigFile,
+    data: Data = None,
+    model: Model = None,
+    limit: Limit = None,
+    store: StoreFolder = None,
+    dtype: Dtype = None,
+    sets: Sets = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """Train the adapters of a config's gradient signals, which `select` would do first."""
+    said = Overrides(data or (), model, None, limit, None, store, None, dtype, sets or ())
+    loaded = load(config, said, allow_code)
+    from .summary import summarise_warmups
+    from .training import warm_up
+
+    _show(summarise_warmups(warm_up(loaded, Reporter())))
+
+
+@app.command()
 def tokens(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     row: Annotated[int, typer.Argument(metavar="ROW", help="row_id, as in its ledger.")],
@@ -171,6 +191,7 @@ def _described(config: Config) -> RenderableType:
     from .store import Store
     from .summary import describe_plan
     from .targets import as_pools
+    from .training import filled
 
     config = pin(config)
     store = Store(Path(config.store))
@@ -181,7 +202,7 @@ def _described(config: Config) -> RenderableType:
 
     pool = look(config)
     targets = {name: look(own) for name, own in as_pools(config).items()}
-    plan = make_plan(config, pool, targets)
+    plan = make_plan(filled(config, store, pool), pool, targets)
     find_rounds(plan, config.selector, "doubted")  # says what does not fit
     return describe_plan(plan, pool, store)
 

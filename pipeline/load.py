@@ -78,6 +78,8 @@ def _anchor(raw: dict[str, Any], folder: Path) -> None:
         fields += [(block, "model"), (block, "tokenizer")]
         if str(block.get("use")).endswith(".py"):
             fields.append((block, "use"))
+        if isinstance(paths := block.get("adapters"), list):
+            block["adapters"] = [_anchored(p, folder) if isinstance(p, str) else p for p in paths]
     for block, field in fields:
         if isinstance(block, dict) and isinstance(block.get(field), str):
             block[field] = _anchored(block[field], folder)
@@ -113,16 +115,17 @@ def _explain(file: Path, raw: Mapping[str, Any], error: ValidationError, allow_c
 def _unknown_key(raw: Mapping[str, Any], place: tuple[int | str, ...], allow_code: bool) -> str:
     """What is allowed where an unknown key stands."""
     at: Any = raw
+    model: type[BaseModel] | None = Config
     for part in place[:-1]:
         if isinstance(at, list) or part in at:
             at = at[part]  # type: ignore[index] # a list's places are whole numbers
-    model: type[BaseModel] | None = Config
-    if str(place[0]) in lookup.FOLDERS and isinstance(at, dict) and "use" in at:
-        model = lookup.find(str(place[0]), at["use"], allow_code)
-    elif len(place) > 1:
-        annotation = Config.model_fields[str(place[0])].annotation
-        options = [annotation, *getattr(annotation, "__args__", ())]
-        model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+        if str(place[0]) in lookup.FOLDERS and isinstance(at, dict) and "use" in at:
+            model = lookup.find(str(place[0]), at["use"], allow_code)
+        elif model is not None and part in model.model_fields:
+            annotation = model.model_fields[str(part)].annotation
+            options = [annotation, *getattr(annotation, "__args__", ())]
+            models = (o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+            model = next(models, None)
     allowed = sorted(model.model_fields) if model else []
     near = difflib.get_close_matches(str(place[-1]), allowed, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""

@@ -27,6 +27,7 @@ from .pool import Pool, check_strict, find_pool, pin_sources, pool_key, read_poo
 from .rounds import Settle, Settling, find_rounds
 from .store import Store, whole_file
 from .targets import as_pools, pin_targets
+from .training import prepared
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +182,7 @@ def _open(config: Config, store: Store, name: str, reporter: Reporter) -> tuple[
         for target, own in as_pools(config).items()
     }
     pool = _open_pool(config, store, name, reporter)
-    return pool, make_plan(config, pool, targets)
+    return pool, make_plan(prepared(config, store, pool, reporter), pool, targets)
 
 
 def _open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> Pool:

@@ -17,6 +17,7 @@ from .plan import Plan, Step
 from .pool import Pool
 from .store import Store
 from .token_view import TokenView
+from .training import WarmedUp
 
 COUNTS = 0.5  # a token is shown as counted if it was in so many of the copies
 
@@ -70,6 +71,18 @@ def summarise_agreement(found: Agreement) -> RenderableType:
         f"{found.same:,} of {found.kept:,} rows are those of the exhaustive selection "
         f"({share:.1%}), with {found.took:,} of {found.of:,} copies ({work:.1%})"
     )
+
+
+def summarise_warmups(found: Sequence[WarmedUp]) -> RenderableType:
+    """Return the checkpoints of each warm-up: where they lie, losses and learning rates."""
+    shown: list[RenderableType] = []
+    for one in found:
+        table = _table("epoch", ">steps", ">rows", ">mean learning rate", ">loss (nats)")
+        for facts in one.checkpoints:
+            rate, loss = f"{facts['mean_learning_rate']:.3e}", f"{facts['loss']:.4f}"
+            table.add_row(str(facts["epoch"]), str(facts["steps"]), str(facts["rows"]), rate, loss)
+        shown += [Text(printable(f"{one.signal}: {one.folder}")), table]
+    return Group(*shown)
 
 
 def show_tokens(view: TokenView) -> RenderableType:

@@ -143,7 +143,7 @@ class Pass:
             self._run_batch(batch)
             return
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if len(batch) == 1:
                 raise WorkerError(
@@ -188,7 +188,8 @@ def _empty(stat: str, n: int) -> np.ndarray:
     return np.zeros(n, dtype=np.int32 if stat == "rank" else np.float32)
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return "can't allocate memory" in str(error)  # how the CPU allocator says it

@@ -221,6 +221,17 @@ def scored(first: int, last: int) -> np.ndarray:
     return np.arange(max(first, 1), max(last, 1))
 
 
+def scored_rows(encoded: list[Encoded]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return the places of the rows that have a loss, and the scored positions of each.
+
+    All its answers count; the very first token of a sequence has no loss.
+    """
+    spans = [[scored(*span) for span in row.answers] for row in encoded]
+    positions = [np.concatenate([*row, np.empty(0, np.int64)]) for row in spans]
+    places = [i for i, some in enumerate(positions) if len(some)]
+    return np.array(places, dtype=np.int64), [positions[i] for i in places]
+
+
 def compared(row: Encoded, window: int) -> list[tuple[int, int]]:
     """Return for each answer the range in `ids` of the tokens that both passes score.
 

@@ -16,6 +16,7 @@ MAY = {  # of ours
 HEAVY = {  # of others, and where they may be imported
     "triton": ("kernels",),
     "transformers": ("stages",),
+    "peft": ("stages",),
     "faiss": ("stages",),
     "datasets": ("stages",),
     "yaml": ("pipeline", "scorers/checks.py"),
@@ -80,6 +81,7 @@ def test_what_the_command_line_needs_imports_nothing_heavy():
         "stages/score.py",
         "stages/export.py",
         "stages/packing.py",
+        "stages/warmup.py",
         "stages/signals",
         "stages/selectors",
     ]
@@ -87,4 +89,6 @@ def test_what_the_command_line_needs_imports_nothing_heavy():
         own = str(path.relative_to(ROOT))
         if any(own.startswith(place) for place in light):
             at_import = {module for module, early in imports(path) if early}
-            assert not at_import & {"torch", "transformers", "ray", "datasets", "faiss"}, own
+            assert not at_import & {"torch", "transformers", "ray", "datasets", "faiss", "peft"}, (
+                own
+            )

@@ -10,6 +10,7 @@ EVERY = [(section, name) for section in lookup.FOLDERS for name in lookup.names(
 NEEDED = {
     "forward": {"model": "x"},
     "neighbours": {"model": "x"},
+    "gradient": {"model": "x"},
     "column": {"column": "data.x"},
     "embedding_column": {"column": "data.x"},
     "top_k": {"by": "a.score"},

@@ -196,3 +196,16 @@ def test_a_user_scorer(folder):
     assert len(steps[1]["made_by"]["version"]) == 64
     replay = tamis(folder, "select", "runs/mine/config.yaml", code=2)
     assert "--allow-code" in replay
+
+
+def test_warmup_trains_and_says_where(folder, gpt2):
+    (folder / "w.yaml").write_text(
+        CONFIG.replace(
+            "signals: {length: {use: length}}",
+            f"signals: {{length: {{use: length}}, grads: {{use: gradient, model: '{gpt2}', "
+            "warmup: {share: 0.1, rank: 2, epochs: 2}}}",
+        )
+    )
+    out = tamis(folder, "warmup", "w.yaml")
+    assert "grads: epoch 2, loss" in out and "store/warmup-" in out and "mean learning rate" in out
+    assert "no signal of this config has a `warmup`" in tamis(folder, "warmup", "c.yaml", code=2)

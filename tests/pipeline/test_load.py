@@ -3,7 +3,7 @@ import sys
 
 import pytest
 from tamis.errors import ConfigError
-from tamis.pipeline.load import PACKAGED, load
+from tamis.pipeline.load import PACKAGED, _anchor, load
 from tamis.pipeline.overrides import Overrides
 
 GOOD = """
@@ -160,3 +160,16 @@ def test_odd_yaml_is_one_clear_error(tmp_path, text):
 def test_a_path_that_is_no_glob_either(tmp_path):
     config = load(str(write(tmp_path, GOOD.replace("pool.jsonl", "a**b"))))
     assert config.data[0].path == "a**b"
+
+
+def test_adapters_are_looked_for_beside_the_config(tmp_path):
+    (tmp_path / "mine").mkdir()
+    raw = {"signals": {"g": {"use": "gradient", "adapters": ["mine", "not-there", 3]}}}
+    _anchor(raw, tmp_path)
+    assert raw["signals"]["g"]["adapters"] == [str(tmp_path / "mine"), "not-there", 3]
+
+
+def test_unknown_key_inside_a_block_of_a_signal(tmp_path):
+    grads = "signals: {g: {use: gradient, model: m, warmup: {shar: 0.1}}}"
+    with pytest.raises(ConfigError, match=r"did you mean 'share'.*known are alpha, batch"):
+        load(str(write(tmp_path, "name: x\ndata: [{name: p, path: p.jsonl}]\n" + grads)))

@@ -49,7 +49,8 @@ def test_the_folder_is_the_registry():
         "threshold",
         "top_k",
     ]
-    assert lookup.names("signals") == ["embedding_column", "forward", "length", "neighbours"]
+    signals = ["embedding_column", "forward", "gradient", "length", "neighbours"]
+    assert lookup.names("signals") == signals
 
 
 def test_every_name_is_found():

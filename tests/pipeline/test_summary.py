@@ -1,5 +1,6 @@
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 from rich.console import Console
@@ -14,8 +15,10 @@ from tamis.pipeline.summary import (
     summarise,
     summarise_agreement,
     summarise_scores,
+    summarise_warmups,
 )
 from tamis.pipeline.token_view import Token, TokenView
+from tamis.pipeline.training import WarmedUp
 from tamis.tests.runs import quiet, run_config
 
 
@@ -34,6 +37,13 @@ def test_a_summary_says_where_and_why(tmp_path):
         assert line in text
     again = shown(summarise(result.folder.path, result.manifest, was_done=True))
     assert again.startswith("already done: 60 rows in")
+
+
+def test_warmups_show_their_checkpoints():
+    facts = {"epoch": 2, "steps": 211, "rows": 27, "mean_learning_rate": 1.2859e-5, "loss": 1.25}
+    text = shown(summarise_warmups([WarmedUp("grads", Path("store/warmup-x"), (facts,))]))
+    for word in ("grads: store/warmup-x", "211", "27", "1.286e-05", "1.2500"):
+        assert word in text
 
 
 def test_tokens_are_printable_and_show_what_counted():

@@ -1,6 +1,14 @@
 import pytest
 from tamis.errors import ModelError
-from tamis.stages.tokenize import Encoded, Encoder, compared, mismatched, scored, token_texts
+from tamis.stages.tokenize import (
+    Encoded,
+    Encoder,
+    compared,
+    mismatched,
+    scored,
+    scored_rows,
+    token_texts,
+)
 from tamis.tests.tiny import conversation, make_sentencepiece_like, make_tokenizer
 from transformers import AutoTokenizer
 
@@ -220,3 +228,17 @@ def test_a_template_that_gives_no_answer_is_found_before_any_row(gpt2):
     with pytest.raises(ModelError, match=r"template 'chat' give no answer .*template_mismatch"):
         Encoder(tokenizer, "chat", "exact", 512).check("mine")
     Encoder(tokenizer, "alpaca", "exact", 512).check("mine")
+
+
+def test_scored_rows_leave_out_those_without_a_loss():
+    """The first token of a sequence has none; several answers count together."""
+    rows = [
+        Encoded("ok", [1, 2, 3, 4, 5], [(0, 2), (3, 5)]),
+        Encoded("no_answer_tokens"),
+        Encoded("ok", [1], [(0, 1)]),
+        Encoded("ok", [1, 2], [(1, 2)]),
+    ]
+    places, positions = scored_rows(rows)
+    assert places.tolist() == [0, 3]
+    assert [some.tolist() for some in positions] == [[1, 3, 4], [1]]
+    assert scored_rows([])[0].dtype == "int64"

@@ -1,0 +1,224 @@
+"""Trains LoRA adapters for a few epochs and leaves a checkpoint after each.
+
+The loss of a row is the mean over its answer tokens, that of a step the mean over its rows, in as
+many passes as memory asks for (gradient accumulation). AdamW with fp32 moments; the moments and the
+mean learning rate of every epoch are kept beside the adapters, since the gradients of
+`stages.signals.gradient` are taken in Adam's direction.
+
+The order of an epoch, the dropout of a step and the fresh adapters come from the seed alone. So
+what a start finds done it need not repeat: it goes on after the last finished epoch, and leaves the
+same bytes as one that was not interrupted (same machine, threads and `batch_tokens`).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import nn
+
+from ..errors import DataError, ModelError, WorkerError
+from ..kernels.adam import BETAS, EPSILON
+from ..kernels.token_loss import token_loss
+from .adapters import Lora, attach_new
+from .checkpoints import facts_of, is_whole, read_moments, read_weights, write_checkpoint
+from .modelled import ModelStage
+from .models import LM
+from .packing import pack, pad
+from .passes import Tokens, is_out_of_memory
+from .tokenize import scored_rows
+from .warmup import Warmup, learning_rates
+
+
+@dataclass
+class Training:
+    """A warm-up to run.
+
+    Attributes:
+        lm: the model, without adapters; gets some.
+        model: its name, for messages.
+        settings: how to train; with a seed.
+        sequences: token ids of each row.
+        positions: answer tokens of each that have a loss, at least one.
+        batch_tokens: padded tokens of a pass.
+        progress: called with rows and tokens after every pass.
+    """
+
+    lm: LM
+    model: str
+    settings: Warmup
+    sequences: Sequence[Sequence[int]]
+    positions: Sequence[np.ndarray]
+    batch_tokens: int
+    progress: Callable[[int, int], None]
+
+    def run(self, folder: Path) -> Iterator[dict[str, Any]]:
+        """Train what is missing of the epochs; yield the facts of each checkpoint, in order.
+
+        Args:
+            folder: gets `checkpoint-1` and so on.
+
+        Raises:
+            ModelError: no layers to train, or a loss that is not finite.
+            ArtifactError: a checkpoint to go on from is damaged.
+        """
+        said, seed = self.settings, self.settings.seed or 0
+        devices = [torch.cuda.current_device()] if self.lm.device == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            lora = attach_new(
+                self.lm,
+                self.model,
+                {"r": said.rank, "lora_alpha": said.alpha, "lora_dropout": said.dropout},
+                said.target_modules,
+            )
+            optimizer = torch.optim.AdamW(
+                list(lora.parameters.values()),
+                lr=said.learning_rate,
+                betas=BETAS,
+                eps=EPSILON,
+                weight_decay=said.weight_decay,
+            )
+            done = last_epoch(folder)
+            if done:
+                self._resume(folder / f"checkpoint-{done}", lora, optimizer)
+            per_epoch = math.ceil(len(self.sequences) / said.batch)
+            rates = learning_rates(said, per_epoch * said.epochs)
+            for epoch in range(1, said.epochs + 1):
+                path = folder / f"checkpoint-{epoch}"
+                if epoch > done:
+                    mine = rates[(epoch - 1) * per_epoch : epoch * per_epoch]
+                    losses = self._epoch(epoch, lora, optimizer, mine)
+                    facts = self._facts(epoch, mine, losses)
+                    write_checkpoint(
+                        path, lora.settings, lora.parameters, _moments(lora, optimizer), facts
+                    )
+                yield dict(facts_of(str(path)))
+
+    def _epoch(
+        self, epoch: int, lora: Lora, optimizer: torch.optim.AdamW, rates: np.ndarray
+    ) -> list[float]:
+        """Take the steps of an epoch; return the loss of each."""
+        seed, batch = self.settings.seed or 0, self.settings.batch
+        order = np.random.default_rng([seed, epoch]).permutation(len(self.sequences))
+        losses = []
+        for step, rate in enumerate(rates):
+            torch.manual_seed((seed * 1_000_003 + epoch * 1_000_033 + step) % (1 << 63))
+            for group in optimizer.param_groups:
+                group["lr"] = float(rate)
+            rows = order[step * batch : (step + 1) * batch]
+            try:
+                losses.append(self._step(rows, lora, optimizer))
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise WorkerError(
+                    f"a pass of the warm-up does not fit into memory; set batch_tokens (now "
+                    f"{self.batch_tokens}) or max_tokens lower"
+                ) from error
+            if not math.isfinite(losses[-1]):
+                raise ModelError(
+                    f"model {self.model!r}: the loss of the warm-up is {losses[-1]} in step "
+                    f"{step + 1} of epoch {epoch}; set a lower warmup.learning_rate"
+                )
+        return losses
+
+    def _step(self, rows: np.ndarray, lora: Lora, optimizer: torch.optim.AdamW) -> float:
+        optimizer.zero_grad()
+        total, lengths = 0.0, [len(self.sequences[i]) for i in rows]
+        dropouts = _dropouts(self.lm.backbone)
+        for module in dropouts:
+            module.train()
+        for batch in pack(lengths, self.batch_tokens):
+            some = rows[batch]
+            ids = pad([self.sequences[i] for i in some])
+            places, owner = Tokens.of([self.positions[i] for i in some]).at(range(len(some)))
+            at = np.concatenate([self.positions[i] for i in some])[places]
+            share = 1 / (np.bincount(owner, minlength=len(some))[owner] * len(rows))
+            hidden = self.lm.hidden(torch.from_numpy(ids).to(self.lm.device))
+            states = hidden[torch.from_numpy(owner), torch.from_numpy(at - 1)]
+            targets = torch.from_numpy(ids[owner, at]).to(self.lm.device)
+            weights = torch.from_numpy(share.astype(np.float32)).to(self.lm.device)
+            loss = (token_loss(states, self.lm.head, targets) * weights).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+            self.progress(len(some), sum(lengths[i] for i in batch))
+        for module in dropouts:
+            module.eval()
+        if self.settings.max_grad_norm:
+            nn.utils.clip_grad_norm_(lora.parameters.values(), self.settings.max_grad_norm)
+        optimizer.step()
+        return total
+
+    def _facts(self, epoch: int, rates: np.ndarray, losses: list[float]) -> dict[str, Any]:
+        return {
+            "epoch": epoch,
+            "epochs": self.settings.epochs,
+            "steps": epoch * len(rates),
+            "rows": len(self.sequences),
+            "mean_learning_rate": float(rates.mean()),
+            "loss": float(np.mean(losses)),
+            "losses": [round(loss, 6) for loss in losses],
+        }
+
+    def _resume(self, path: Path, lora: Lora, optimizer: torch.optim.AdamW) -> None:
+        """Take weights and moments as they were after an epoch."""
+        lora.fill(read_weights(str(path)), str(path))
+        moments = read_moments(str(path), lora.parameters)
+        for name, parameter in lora.parameters.items():
+            m, v = (some.to(self.lm.device) for some in moments[name])
+            step = torch.tensor(float(facts_of(str(path))["steps"]))
+            optimizer.state[parameter] = {"step": step, "exp_avg": m, "exp_avg_sq": v}
+
+
+def training_of(
+    stage: ModelStage, settings: Warmup, rows: pa.Table, progress: Callable[[int, int], None]
+) -> Training:
+    """Return the warm-up of the model of a stage; loads it, apart from what the stage holds.
+
+    Args:
+        stage: says which model, and how rows become tokens.
+        settings: how to train; with a seed.
+        rows: conversations; those without answer tokens are left out.
+        progress: called with rows and tokens after every pass.
+
+    Raises:
+        ModelError: the model cannot be used.
+        DataError: no row has answer tokens.
+    """
+    own = stage.model_copy()
+    ModelStage.setup(own)
+    assert own._lm is not None and own._encoder is not None
+    encoded = own._encoder.encode(rows.to_pylist())
+    places, positions = scored_rows(encoded)
+    if not len(places):
+        raise DataError(f"none of the {len(rows)} rows of the warm-up has answer tokens")
+    ids = [encoded[i].ids for i in places]
+    return Training(own._lm, stage.model, settings, ids, positions, stage.batch_tokens, progress)
+
+
+def last_epoch(folder: Path) -> int:
+    """Return how many epochs are done: checkpoints without a gap from the first."""
+    epoch = 0
+    while is_whole(folder / f"checkpoint-{epoch + 1}"):
+        epoch += 1
+    return epoch
+
+
+def _moments(
+    lora: Lora, optimizer: torch.optim.AdamW
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    states = {name: optimizer.state[parameter] for name, parameter in lora.parameters.items()}
+    return {name: (state["exp_avg"], state["exp_avg_sq"]) for name, state in states.items()}
+
+
+def _dropouts(backbone: nn.Module) -> list[nn.Module]:
+    """The dropout modules of the adapters; those of the model itself stay off."""
+    from peft.tuners.lora import LoraLayer  # heavy
+
+    layers = [layer for layer in backbone.modules() if isinstance(layer, LoraLayer)]
+    return [module for layer in layers for module in layer.lora_dropout.values()]

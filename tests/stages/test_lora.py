@@ -1,0 +1,120 @@
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from tamis.errors import ModelError, WorkerError
+from tamis.stages import models
+from tamis.stages.checkpoints import content_of, facts_of, read_moments, read_weights
+from tamis.stages.lora import Training, last_epoch
+from tamis.stages.warmup import Warmup, learning_rates
+
+FILES = ("adapter_config.json", "adapter_model.safetensors", "moments.safetensors")
+SMALL = Warmup(rank=4, alpha=16, learning_rate=5e-2, epochs=3, batch=8, seed=5, max_grad_norm=0)
+
+
+def rows():
+    """Rows whose answers all repeat one token, which is soon learned."""
+    random = np.random.default_rng(0)
+    ids = [[*random.integers(0, 300, random.integers(4, 20)).tolist(), *[9] * 4] for _ in range(20)]
+    return ids, [np.arange(len(row) - 4, len(row)) for row in ids]
+
+
+def train(model, folder, settings=SMALL, budget=128, progress=lambda rows, tokens: None):
+    lm = models.load(str(model))
+    return list(Training(lm, str(model), settings, *rows(), budget, progress).run(folder))
+
+
+def same(left, right):
+    return all((left / name).read_bytes() == (right / name).read_bytes() for name in FILES)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_the_loss_falls_and_checkpoints_say_how(family, request, tmp_path):
+    seen = []
+    folder = request.getfixturevalue(family)
+    found = train(folder, tmp_path, progress=lambda *done: seen.append(done))
+    assert [facts["epoch"] for facts in found] == [1, 2, 3]
+    assert [facts["steps"] for facts in found] == [3, 6, 9]  # 8 + 8 + 4 rows
+    assert found[2]["loss"] < 0.8 * found[0]["loss"]
+    rates = learning_rates(SMALL, 9).reshape(3, 3).mean(1)
+    np.testing.assert_allclose([f["mean_learning_rate"] for f in found], rates)
+    assert sum(n for n, _ in seen) == 60
+    for number in (1, 2, 3):
+        path = str(tmp_path / f"checkpoint-{number}")
+        assert facts_of(path) == found[number - 1]
+        weights = read_weights(path)
+        moments = read_moments(path, weights)
+        assert all(v.min() >= 0 and m.abs().max() > 0 for m, v in moments.values())
+
+
+def test_goes_on_after_the_last_finished_epoch(gpt2, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(gpt2, whole)
+    shutil.copytree(whole / "checkpoint-1", parts / "checkpoint-1")
+    (parts / ".checkpoint-2.1.partial").mkdir()  # of one that broke off
+    assert last_epoch(parts) == 1
+    seen = []
+    train(gpt2, parts, progress=lambda *done: seen.append(done))
+    assert sum(n for n, _ in seen) == 40
+    for number in (1, 2, 3):
+        assert same(whole / f"checkpoint-{number}", parts / f"checkpoint-{number}")
+    assert [facts["loss"] for facts in train(gpt2, parts, progress=None)] == [
+        facts_of(str(whole / f"checkpoint-{number}"))["loss"] for number in (1, 2, 3)
+    ]
+
+
+def test_the_seed_decides_and_nothing_else(gpt2, tmp_path):
+    torch.manual_seed(1)
+    train(gpt2, tmp_path / "a")
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    train(gpt2, tmp_path / "b")
+    assert torch.equal(torch.get_rng_state(), before)
+    train(gpt2, tmp_path / "c", SMALL.model_copy(update={"seed": 6}))
+    a, b, c = (content_of(str(tmp_path / name / "checkpoint-3")) for name in "abc")
+    assert a == b != c
+
+
+def test_one_step_is_that_of_torch(gpt2, tmp_path):
+    """One batch, no dropout: gradients of the mean over rows of the mean over answer tokens."""
+    fields = {"batch": 20, "epochs": 1, "dropout": 0, "warmup_ratio": 0, "max_grad_norm": 1.0}
+    said = SMALL.model_copy(update=fields)
+    train(gpt2, tmp_path, said, budget=64)
+    from tamis.stages.adapters import attach_new
+
+    lm = models.load(str(gpt2))
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        lora = attach_new(lm, "x", {"r": 4, "lora_alpha": 16.0, "lora_dropout": 0.0}, ())
+    total = 0
+    for ids, at in zip(*rows(), strict=True):
+        logits = lm.hidden(torch.tensor([ids]))[0] @ lm.head.weight.T
+        total = (
+            total + torch.nn.functional.cross_entropy(logits[at - 1], torch.tensor(ids)[at]) / 20
+        )
+    total.backward()
+    weights = list(lora.parameters.values())
+    torch.nn.utils.clip_grad_norm_(weights, 1.0)
+    found = read_moments(str(tmp_path / "checkpoint-1"), lora.parameters)
+    for name, weight in lora.parameters.items():
+        expected = 0.1 * weight.grad
+        torch.testing.assert_close(found[name][0], expected, rtol=1e-3, atol=1e-6)
+    assert facts_of(str(tmp_path / "checkpoint-1"))["loss"] == pytest.approx(total.item(), rel=1e-5)
+
+
+def test_out_of_memory_says_what_to_set(gpt2, tmp_path, monkeypatch):
+    def full(self, rows, lora, optimizer):
+        raise MemoryError
+
+    monkeypatch.setattr(Training, "_step", full)
+    with pytest.raises(WorkerError, match=r"set batch_tokens \(now 128\)"):
+        train(gpt2, tmp_path)
+
+
+def test_a_loss_that_is_not_finite(gpt2, tmp_path):
+    said = SMALL.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(
+        ModelError, match=r"loss of the warm-up is nan .* lower warmup.learning_rate"
+    ):
+        train(gpt2, tmp_path, said)
