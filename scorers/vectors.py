@@ -1,4 +1,4 @@
-"""Vectors of several checkpoints in one column: how they are kept, and read again.
+"""Vectors of several checkpoints in one column: how they are kept; `matrices` reads them.
 
 A column holds `dim` numbers of a row for the first checkpoint, then for the second, and so on:
 
@@ -68,52 +68,6 @@ def vector_column(
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     flat = pa.array(joined.ravel(), KEPT[keep].value_type)
     return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=pa.array(~ok))
-
-
-def read_vectors(
-    column: pa.Array | pa.ChunkedArray, checkpoints: int, dim: int | None = None
-) -> np.ndarray:
-    """Return a column of vectors as numbers, each of unit length.
-
-    Args:
-        column: as `vector_column` made it, in any form.
-        checkpoints: of how many it is, at least one.
-        dim: take only the first so many numbers of each vector, which for the dense projection is
-            the narrower projection; None for all.
-
-    Returns:
-        (rows, checkpoints, dim) fp32 of unit vectors; NaN for null rows, zeros where a vector is
-        zero. A column of nulls has dim 0.
-
-    Raises:
-        ValueError: another type, or vectors that have no such number of checkpoints or dimensions.
-    """
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if array.type not in KEPT.values():
-        raise ValueError(f"vectors are {', '.join(map(str, KEPT.values()))}; got {array.type}")
-    known = np.asarray(array.is_valid())
-    some = array.filter(pa.array(known))
-    if pa.types.is_binary(array.type):
-        rows = [np.frombuffer(value.as_py(), np.uint8) for value in some]
-        bits = np.unpackbits(np.stack(rows), axis=1) if rows else np.empty((0, 0), np.uint8)
-        numbers = bits.astype(np.float32) * 2 - 1
-    else:
-        flat = np.asarray(some.flatten(), np.float32)
-        numbers = flat.reshape(len(some), len(flat) // max(len(some), 1))
-    return _units(numbers, known, checkpoints, dim)
-
-
-def _units(numbers: np.ndarray, known: np.ndarray, checkpoints: int, dim: int | None) -> np.ndarray:
-    if numbers.shape[1] % checkpoints:
-        raise ValueError(f"{numbers.shape[1]} numbers are not of {checkpoints} checkpoints")
-    width = numbers.shape[1] // checkpoints
-    if dim is not None and numbers.size and not 1 <= dim <= width:
-        raise ValueError(f"dim must lie in [1, {width}]; got {dim}")
-    cut = numbers.reshape(len(numbers), checkpoints, width)[:, :, :dim]
-    cut = cut / np.maximum(np.linalg.norm(cut, axis=2, keepdims=True), _TINY)
-    out = np.full((len(known), *cut.shape[1:]), np.nan, dtype=np.float32)
-    out[known] = cut
-    return out
 
 
 def _dtype(keep: Keep) -> np.dtype[Any]:

@@ -1,7 +1,8 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from tamis.scorers.vectors import KEPT, kept, read_vectors, vector_column
+from tamis.scorers.matrices import matrix, unit
+from tamis.scorers.vectors import KEPT, kept, vector_column
 
 
 def units(n, dim, seed=0):
@@ -10,6 +11,12 @@ def units(n, dim, seed=0):
     shared = random.standard_normal((1, dim))
     found = random.standard_normal((n, dim)) + np.linspace(0, 3, n)[:, None] * shared
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+def read_units(column, checkpoints):
+    """(rows, checkpoints, dim) unit vectors."""
+    found = matrix(column, "vectors")
+    return unit(found.reshape(len(found), checkpoints, -1))
 
 
 def column(keep, parts, ok=(True, False, True, True)):
@@ -21,14 +28,14 @@ def column(keep, parts, ok=(True, False, True, True)):
 def test_cosines_stay(keep, largest):
     vectors = units(30, 8192)
     made = vector_column([kept(vectors, keep)], np.arange(30), np.ones(30, bool), keep)
-    read = read_vectors(made, 1)[:, 0]
+    read = read_units(made, 1)[:, 0]
     assert np.abs(read @ read.T - vectors @ vectors.T).max() < largest
 
 
 def test_cosines_of_signs():
     vectors = units(30, 8192)
     made = vector_column([kept(vectors, "sign")], np.arange(30), np.ones(30, bool), "sign")
-    read = read_vectors(made, 1)[:, 0]
+    read = read_units(made, 1)[:, 0]
     expected = 2 / np.pi * np.arcsin(np.clip(vectors @ vectors.T, -1, 1))
     assert np.abs(read @ read.T - expected).max() < 4 / np.sqrt(8192)
 
@@ -38,7 +45,7 @@ def test_checkpoints_and_null_rows(keep):
     parts = [units(3, 16, seed) for seed in range(2)]
     made = column(keep, parts)
     assert made.type == KEPT[keep] and made.null_count == 1 and not made[1].is_valid
-    read = read_vectors(pa.chunked_array([made]), 2)
+    read = read_units(pa.chunked_array([made]), 2)
     assert read.shape == (4, 2, 16) and np.isnan(read[1]).all()
     np.testing.assert_allclose(np.linalg.norm(read[[0, 2, 3]], axis=2), 1, rtol=1e-5)
     for number, part in enumerate(parts):
@@ -54,30 +61,13 @@ def test_bits_by_hand():
     assert kept(vectors[:, :4], "int8").tolist() == [[32, -64, 0, -127]]
 
 
-def test_first_numbers_alone():
-    parts = [units(3, 16)]
-    read = read_vectors(column("fp16", parts), 1, dim=4)
-    expected = parts[0][:, :4] / np.linalg.norm(parts[0][:, :4], axis=1, keepdims=True)
-    np.testing.assert_allclose(read[[0, 2, 3], 0], expected, atol=1e-3)
-
-
 @pytest.mark.parametrize("keep", sorted(KEPT))
 def test_no_rows(keep):
     made = vector_column([], np.empty(0, np.int64), np.zeros(2, bool), keep)
     assert made.type == KEPT[keep] and made.null_count == 2
-    assert read_vectors(made, 3).shape == (2, 3, 0)
+    assert matrix(made, "vectors").shape == (2, 0)
 
 
 def test_zero_vectors_stay_zero():
     made = vector_column([np.zeros((1, 8), np.float16)], np.zeros(1, int), np.ones(1, bool), "fp16")
-    assert (read_vectors(made, 1) == 0).all()
-
-
-def test_what_does_not_fit():
-    made = column("fp16", [units(3, 16)])
-    with pytest.raises(ValueError, match="16 numbers are not of 3 checkpoints"):
-        read_vectors(made, 3)
-    with pytest.raises(ValueError, match="dim must lie in"):
-        read_vectors(made, 1, dim=17)
-    with pytest.raises(ValueError, match="got string"):
-        read_vectors(pa.array(["a"]), 1)
+    assert (matrix(made, "vectors") == 0).all()
