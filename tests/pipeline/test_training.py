@@ -24,8 +24,8 @@ from typing import final
 import numpy as np
 import pyarrow as pa
 from tamis.scorers.base import Scorer
+from tamis.scorers.matrices import matrix, unit
 from tamis.scorers.signals import schema
-from tamis.scorers.vectors import read_vectors
 
 
 @final
@@ -40,7 +40,8 @@ class First(Scorer):
     def score(self, rows, fitted=None):
         """Return it."""
         weights = np.array(rows["grads.weights"].to_pylist())
-        vectors = read_vectors(rows["grads.adam"], weights.shape[1])
+        vectors = matrix(rows["grads.adam"], "grads.adam")
+        vectors = unit(vectors.reshape(*weights.shape, -1))
         return pa.array((vectors[:, :, 0] * weights).sum(1))
 '''
 WARMUP = {

@@ -8,8 +8,8 @@ import torch
 from tamis.errors import ModelError
 from tamis.kernels.adam import adam_direction
 from tamis.kernels.projection import project
+from tamis.scorers.matrices import matrix, unit
 from tamis.scorers.signals import column_type
-from tamis.scorers.vectors import read_vectors
 from tamis.stages import models
 from tamis.stages.adapters import attach_like
 from tamis.stages.checkpoints import read_moments, read_weights
@@ -28,6 +28,12 @@ ODD = [
     conversation("cut", "word " * 400),
     conversation("empty", ""),
 ]
+
+
+def units(column, checkpoints, dim=None):
+    """(rows, checkpoints, dim) unit vectors of a column."""
+    found = matrix(column, "vectors")
+    return unit(found.reshape(len(found), checkpoints, -1)[:, :, :dim])
 
 
 def rows_of(n, seed=0):
@@ -112,9 +118,7 @@ def test_first_numbers_are_the_narrower_projection(gpt2, trained):
     rows = rows_of(4)
     wide = gradient(gpt2, trained, dim=512)(rows, ["adam"])["adam"]
     narrow = gradient(gpt2, trained, dim=128)(rows, ["adam"])["adam"]
-    np.testing.assert_allclose(
-        read_vectors(wide, 2, dim=128), read_vectors(narrow, 2), rtol=1e-2, atol=1e-3
-    )
+    np.testing.assert_allclose(units(wide, 2, dim=128), units(narrow, 2), rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["dense", "kronecker"])
@@ -137,7 +141,7 @@ def test_batch_memory_slab_and_order_do_not_matter(kind, gpt2, trained, monkeypa
 def test_kept_in_fewer_bits(keep, largest, gpt2, trained):
     rows = rows_of(8)
     full, few = (
-        read_vectors(gradient(gpt2, trained, keep=kept, dim=1024)(rows, ["plain"])["plain"], 2)
+        units(gradient(gpt2, trained, keep=kept, dim=1024)(rows, ["plain"])["plain"], 2)
         for kept in ("fp16", keep)
     )
     for number in range(2):
