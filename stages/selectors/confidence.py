@@ -2,7 +2,7 @@
 
 With n copies, of which `spread` is the population standard deviation (over n, not n - 1):
 
-    mean       +- t_{n-1} spread / sqrt(n - 1)           Student; times sqrt(1 - n / most), if the
+    mean       +- t_{n-1} spread / sqrt(n - 1)           Student; times sqrt(1 - n / most), as the
                                                          mean of `most` copies, these among them,
                                                          is meant and not that of all there could be
     deviation  spread sqrt(n / chi2_{n-1})               between two quantiles of chi-square
@@ -13,24 +13,20 @@ Both are textbook intervals. One copy tells nothing: its intervals are infinite.
 import numpy as np
 
 
-def half_width(
-    spread: np.ndarray, n: np.ndarray, confidence: float, most: int | None = None
-) -> np.ndarray:
+def half_width(spread: np.ndarray, n: np.ndarray, confidence: float, most: int) -> np.ndarray:
     """Return half the width of the interval of each mean, (rows,) float64.
 
     Args:
         spread: (rows,) population standard deviation of the copies.
         n: (rows,) how many there are.
         confidence: two-sided, between 0 and 1.
-        most: of how many copies the mean is meant; None: of all there could be.
+        most: of how many copies the mean is meant.
     """
     from scipy import special  # not needed to select
 
     free = np.maximum(n - 1, 1)
     width = special.stdtrit(free, (1 + confidence) / 2) * spread / np.sqrt(free)
-    if most is not None:
-        width = width * np.sqrt(np.maximum(1 - n / most, 0))
-    return np.where(n > 1, width, np.inf)
+    return np.where(n > 1, width * np.sqrt(np.maximum(1 - n / most, 0)), np.inf)
 
 
 def deviation_bounds(

@@ -1,10 +1,11 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tamis.errors import ArtifactError
-from tamis.pipeline.store import Address, Part, Store, whole_file
+from tamis.pipeline.store import AHEAD, Address, Part, Store, whole_file
 
 PART = Part("a" * 32, first=10, n_rows=3)
 ROWS = pa.table(
@@ -39,6 +40,26 @@ def test_a_column_that_no_row_of_a_part_has_is_null(store):
 
 def test_no_columns_still_have_rows(store):
     assert store.read(PART, {"row_id": ROW_ID}).num_rows == 3
+
+
+def test_a_pool_is_read_no_further_ahead_than_said(store, monkeypatch):
+    """A slow reader must not fill the memory with the parts behind the one it works on."""
+    parts = [Part(f"{i:032x}", first=3 * i, n_rows=3) for i in range(4 * AHEAD)]
+    for part in parts:
+        store.write_rows(part, ROWS)
+    started, read = [], store.read
+
+    def noting(part, columns):
+        started.append(part)
+        return read(part, columns)
+
+    monkeypatch.setattr(store, "read", noting)
+    first = []
+    for used, rows in enumerate(store.read_pool(parts, {"row_id": ROW_ID}), 1):
+        first.append(rows["row_id"][0].as_py())
+        time.sleep(0.005)  # time enough to run ahead
+        assert len(started) <= used + AHEAD
+    assert first == [part.first for part in parts]
 
 
 def test_what_is_missing(store):

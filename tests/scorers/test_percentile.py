@@ -101,7 +101,3 @@ def test_what_is_refused():
     with pytest.raises(IndexError, match="no rank 0"):
         Histogram().find(0)
     assert percentile(lambda: [np.array([np.nan, 1e300])], 50) is None
-
-
-def test_memory_is_that_of_the_histograms():
-    assert Histogram().counts.nbytes == 512 * 1024
