@@ -12,37 +12,18 @@ several tasks by `<scorer>.by_target`; that of `get_top_optimized` is `global_ma
 from collections.abc import Mapping
 from typing import final
 
-import pyarrow as pa
-
-from .matching import Aggregate, Matching
-from .signals import schema
+from .embedded import Embedded
+from .matching import Aggregate
 
 
 @final
-class RdsPlus(Matching):
+class RdsPlus(Embedded):
     """Similarity to the nearest row of a target, in position-weighted hidden states."""
-
-    signal: str = "base"
-
-    @property
-    def reads(self) -> pa.Schema:
-        """The embedding of each row."""
-        return schema(self.signal, "embedding", "status")
-
-    @property
-    def target_reads(self) -> pa.Schema:
-        """The same of the target's rows."""
-        return self.reads
 
     @property
     def requires(self) -> Mapping[str, str]:
         """Later tokens weigh more."""
         return {"pooling": "weighted_mean"}
-
-    @property
-    def compared(self) -> tuple[str, str]:
-        """Embedding with embedding."""
-        return (f"{self.signal}.embedding",) * 2
 
     @property
     def how(self) -> Aggregate:
