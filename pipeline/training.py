@@ -30,7 +30,10 @@ from .task import limit_threads
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when the same settings give other adapters
-DECIDES = ("model", "dtype", "device", "template", "max_tokens", "attention", "trust_remote_code")
+DECIDES = (
+    *("model", "dtype", "device", "template", "max_tokens", "end_token", "attention"),
+    "trust_remote_code",
+)
 """Fields of a signal's identity that decide its adapters; the rest is about gradients."""
 
 

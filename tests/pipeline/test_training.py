@@ -114,6 +114,7 @@ def test_the_key_is_what_makes_the_adapters(gpt2, llama, tmp_path):
     others = [config_of(tmp_path, gpt2, WARMUP | change) for change in ({"epochs": 3}, {"rank": 4})]
     others += [config_of(tmp_path, gpt2, seed=1), config_of(tmp_path, gpt2, n=50)]
     others += [config_of(tmp_path, llama), signal(template="alpaca"), signal(seed=9)]
+    others += [signal(end_token=False)]
     keys = [folder(config) for config in others]
     assert first not in keys and len(set(keys)) == len(keys)
 
