@@ -1,4 +1,4 @@
-"""The token that ends an answer, as a part of the answer: a model is taught to stop by it.
+r"""The token that ends an answer, as a part of the answer: a model is taught to stop by it.
 
     template  ends an answer with
     chat      the first special token that the template writes after an answer where a conversation
@@ -6,7 +6,7 @@
     others    the tokenizer's EOS, and so does a chat template that writes no special token there
 
 Every answer of a conversation gets its own: each is what the model should have said in its turn,
-and in the format that LESS trains on (`<|assistant|>\\n...</s>\\n`) each has one. Where the text
+and in the format that LESS trains on (`<|assistant|>\n...</s>\n`) each has one. Where the text
 after an answer begins with its end anyway, that is taken and nothing is added. An empty answer
 stays empty. A row that is cut at the window has none in the answer that is cut.
 """
