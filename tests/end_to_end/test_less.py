@@ -1,18 +1,12 @@
 """LESS with a real model in whole runs: engines, kills, appended rows, rows that fail."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-
 import pyarrow.parquet as pq
 import pytest
 from tamis.errors import DataError, PlanError
 from tamis.pipeline.run import select
 from tamis.pipeline.training import warm_up
 from tamis.stages.checkpoints import content_of
-from tamis.tests.runs import digest, quiet, run_config
+from tamis.tests.runs import digest, kill_at, quiet, run_config
 from tamis.tests.stages.trained import make_checkpoints
 from tamis.tests.tiny import alpaca, broken_model, write_jsonl
 
@@ -93,19 +87,7 @@ def test_ray_gives_the_bytes_of_the_local_engine(tmp_path, gpt2, expected, worke
 def test_a_kill_loses_nothing_that_was_finished(tmp_path, gpt2, expected, moment, engine):
     """SIGKILL of the driver as soon as a file is there: in warm-up, gradients or selection."""
     config = config_of(tmp_path, gpt2, engine={"kind": engine, "workers": 1})
-    (tmp_path / "c.yaml").write_text(config.to_yaml())
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tamis", "select", "c.yaml"],
-        cwd=tmp_path,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while not list(tmp_path.glob(moment)) and process.poll() is None:
-        time.sleep(0.002)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert list(tmp_path.glob(moment))
+    kill_at(moment, config, tmp_path)
     trained = {path: content_of(str(path)) for path in tmp_path.glob("store/warmup-*/checkpoint-*")}
     done = len(list(tmp_path.glob("store/gradient-*/adam/*.parquet")))
     result = select(config, quiet())
