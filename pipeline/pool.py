@@ -23,6 +23,7 @@ from ..stages.ingest import (
     rows_table,
 )
 from ..stages.readers import find_files, is_dataset_folder, kind_of
+from ..stages.shots import with_shots
 from ..stages.source import Source, Target
 from .config import Config
 from .fingerprint import canonical, key
@@ -128,7 +129,8 @@ def pool_key(config: Config) -> str:
     """Return the name of the pool that a config reads; reads every input file once."""
     sources = []
     for source in config.data:
-        fields = source.model_dump(mode="json", exclude={"path", "revision", "subtask"})
+        idle = set[str]() if getattr(source, "shots", 0) else {"subtask", "shots"}
+        fields = source.model_dump(mode="json", exclude={"path", "revision", *idle})
         fields["name"] = source.name  # that of a target is not dumped
         sources.append(fields | {"content": source.revision or _content(input_files(source))})
     facts = {"version": VERSION, "part_rows": config.part_rows, "max_chars": config.max_chars}
@@ -164,7 +166,8 @@ def read_pool(config: Config, store: Store, name: str, progress: Callable[[int],
         DataError: an input cannot be read, no row is usable, or one is rejected with `strict`.
     """
     sources = [(source, source.revision or "") for source in config.data]
-    raw_parts = ingest(sources, part_rows=config.part_rows, max_chars=config.max_chars)
+    read = ingest(sources, part_rows=config.part_rows, max_chars=config.max_chars)
+    raw_parts = with_shots(read, config.data)
     parts: list[Part] = []
     columns: dict[str, str] = {}
     extras: set[str] = set()

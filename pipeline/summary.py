@@ -1,5 +1,6 @@
 """What a person reads at the end of a run, and of a plan."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,14 +75,19 @@ def summarise_agreement(found: Agreement) -> RenderableType:
 
 
 def summarise_warmups(found: Sequence[WarmedUp]) -> RenderableType:
-    """Return the checkpoints of each warm-up: where they lie, losses and learning rates."""
+    """Return the checkpoints of each warm-up: losses, learning rates, and where they lie.
+
+    The last line is what a config names to take them as they are.
+    """
     shown: list[RenderableType] = []
     for one in found:
         table = _table("epoch", ">steps", ">rows", ">mean learning rate", ">loss (nats)")
         for facts in one.checkpoints:
             rate, loss = f"{facts['mean_learning_rate']:.3e}", f"{facts['loss']:.4f}"
             table.add_row(str(facts["epoch"]), str(facts["steps"]), str(facts["rows"]), rate, loss)
-        shown += [Text(printable(f"{one.signal}: {one.folder}")), table]
+        paths = [str(one.folder / f"checkpoint-{facts['epoch']}") for facts in one.checkpoints]
+        named = Text(printable(f"adapters: {json.dumps(paths, ensure_ascii=False)}"))
+        shown += [Text(printable(f"{one.signal}: {one.folder}")), table, named]
     return Group(*shown)
 
 

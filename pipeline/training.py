@@ -4,8 +4,12 @@
     store/warmup-<key>/step.json             the text that was hashed into the key
 
 The key holds all that makes the adapters: the model's content, how rows become tokens, the content
-of the pool, the settings with their seed, dtype, device and threads. A start finds finished epochs
-and trains the rest, in this process. The gradients are then keyed by the content of the adapters.
+of the rows that are trained on, the settings with their seed, dtype, device and threads. A start
+finds finished epochs and trains the rest, in this process. The gradients are then keyed by the
+content of the adapters.
+
+A share of the whole pool is another one when rows are appended, and then so are the adapters and
+all gradients. With `first`, or with the folders of trained adapters as `adapters`, they stay.
 """
 
 import logging
@@ -30,7 +34,10 @@ from .task import limit_threads
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when the same settings give other adapters
-DECIDES = ("model", "dtype", "device", "template", "max_tokens", "attention", "trust_remote_code")
+DECIDES = (
+    *("model", "dtype", "device", "template", "max_tokens", "end_token", "attention"),
+    "trust_remote_code",
+)
 """Fields of a signal's identity that decide its adapters; the rest is about gradients."""
 
 
@@ -51,11 +58,15 @@ class WarmedUp:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A warm-up that a config asks for: the signal, its settings without gaps, and its place."""
+    """A warm-up that a config asks for: the signal, its settings without gaps, and its place.
+
+    `rows` are the places in the pool of those to train on, ascending.
+    """
 
     name: str
     signal: ModelStage
     settings: Warmup
+    rows: np.ndarray
     text: str
     folder: Path
 
@@ -85,8 +96,8 @@ def prepared(config: Config, store: Store, pool: Pool, reporter: Reporter) -> Co
     Raises:
         TamisError: what stopped it; finished epochs are kept.
     """
-    wanted = _wanted(config, store, pool)
     try:
+        wanted = _wanted(config, store, pool)
         for one in wanted:
             _train(one, store, pool, reporter)
     except ArtifactError as error:
@@ -142,26 +153,36 @@ def _warmup(signal: object) -> Warmup | None:
 
 
 def _wanted(config: Config, store: Store, pool: Pool) -> list[_Wanted]:
+    if not needs_training(config):
+        return []
+    tables = store.read_pool(pool.parts, {"sample_id": pool.address("sample_id")})
+    samples = pa.chunked_array([c for t in tables for c in t["sample_id"].chunks], pa.string())
     found = []
     for name, signal in config.signals.items():
         asked = _warmup(signal)
         if asked is None or not isinstance(signal, ModelStage):
             continue
+        if (asked.first or 0) > len(samples):
+            raise PlanError(
+                f"signals.{name}.warmup.first is {asked.first}, but the pool has {len(samples)} "
+                f"usable rows"
+            )
         seed = getattr(signal, "seed", None) if asked.seed is None else asked.seed
         threads = asked.threads or config.engine.threads
         settings = asked.model_copy(update={"seed": seed or 0, "threads": threads})
+        rows = chosen(samples.slice(0, asked.first), seed or 0, settings.share)
         identity = signal.identity()
         text = canonical(
             {
                 "class": "Warmup",
                 "version": VERSION,
-                "fields": settings.model_dump(mode="json"),
+                "fields": settings.model_dump(mode="json", exclude={"share", "first"}),
                 "model": {field: identity[field] for field in DECIDES},
-                "parts": [part.hash for part in pool.parts],
+                "rows": key("\n".join(samples.take(pa.array(rows)).to_pylist())),
             }
         )
         folder = store.root.absolute() / f"warmup-{key(text)}"
-        found.append(_Wanted(name, signal, settings, text, folder))
+        found.append(_Wanted(name, signal, settings, rows, text, folder))
     return found
 
 
@@ -193,10 +214,7 @@ def _train(one: _Wanted, store: Store, pool: Pool, reporter: Reporter) -> None:
 
 def _share(store: Store, pool: Pool, one: _Wanted) -> pa.Table:
     """Read the conversations of the rows to train on, in the order of the pool."""
-    ids = {"sample_id": pool.address("sample_id")}
-    samples = [table["sample_id"] for table in store.read_pool(pool.parts, ids)]
-    joined = pa.chunked_array([chunk for column in samples for chunk in column.chunks])
-    places = chosen(joined, one.settings.seed or 0, one.settings.share)
+    places = one.rows
     columns = {name: pool.address(name) for name in one.signal.reads.names}
     tables, first = [], 0
     for part in pool.parts:

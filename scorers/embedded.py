@@ -14,7 +14,7 @@ class Embedded(Matching):
     @property
     def reads(self) -> pa.Schema:
         """The embedding of each row."""
-        return schema(self.signal, "embedding", "status")
+        return schema(self.signal, "embedding")
 
     @property
     def target_reads(self) -> pa.Schema:

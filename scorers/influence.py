@@ -39,13 +39,13 @@ class Influence(Matching):
     @property
     def reads(self) -> pa.Schema:
         """The direction of each row, of any type that a vector can have."""
-        return self._any(f"{self.signal}.{self.direction}")
+        return self._any(self.direction)
 
     @property
     def target_reads(self) -> pa.Schema:
         """The gradients of the target's rows, and the weights of the checkpoints."""
         weights = schema(self.signal, "weights").field(0)
-        return self._any(f"{self.signal}.plain").append(weights)
+        return self._any("plain").append(weights)
 
     @property
     def compared(self) -> tuple[str, str]:
@@ -86,6 +86,6 @@ class Influence(Matching):
         return self.dim or numbers
 
     def _any(self, column: str) -> pa.Schema:
-        """A column of vectors of any type, and the status."""
-        fields = [pa.field(column, pa.null()), *schema(self.signal, "status")]
-        return pa.schema(fields)
+        """A column of vectors of any type, and the statuses of row and pass."""
+        found = schema(self.signal, column)
+        return found.set(0, pa.field(found.names[0], pa.null()))

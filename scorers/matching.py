@@ -28,7 +28,7 @@ import pyarrow as pa
 from pydantic import field_validator
 
 from ..errors import ContractError, DataError
-from .base import NUMBERED, Scorer
+from .base import NUMBERED, Scorer, row_status
 from .matrices import matrix, unit
 
 Aggregate = Literal["max", "mean", "mean_max", "cosine_of_mean"]
@@ -263,8 +263,7 @@ def _check(name: str, rows: pa.Table, vectors: np.ndarray, column: str) -> None:
     """
     lengths = np.square(vectors).sum(2)
     usable = (np.isfinite(lengths) & (lengths > 0)).all(1)
-    status = f"{column.partition('.')[0]}.status"
-    said = rows[status].to_pylist() if status in rows.column_names else ["ok"] * len(rows)
+    said = row_status(rows).to_pylist()
     usable &= np.isin(said, NUMBERED)
     if not usable.all():
         place = int(np.flatnonzero(~usable)[0])

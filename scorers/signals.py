@@ -45,11 +45,14 @@ PER_ROW = {
     "instruction_words": pa.int32(),
     "embedding": pa.list_(pa.float16()),  # unit norm
     "status": pa.string(),  # of the row: ok, truncated, or why there is no number
-    "given.status": pa.string(),  # of the pass: ok or not_finite
+    "given.status": pa.string(),  # of the pass: ok or not_finite; null without one
     "alone.status": pa.string(),
 }
 
-STATUS = {"given": "given.status", "instruction": "given.status", "alone": "alone.status"}
+STATUS = {"alone": "alone.status"} | dict.fromkeys(
+    ("given", "instruction", "embedding", "adam", "plain"), "given.status"
+)
+"""The pass that a column comes from, by the first word of its name."""
 
 
 def column_type(column: str) -> pa.DataType:
@@ -78,7 +81,8 @@ def schema(signal: str, *columns: str) -> pa.Schema:
     Raises:
         KeyError: a column that no signal has.
     """
-    passes = [STATUS[column.split(".")[0]] for column in columns if "." in column]
+    words = [column.split(".")[0] for column in columns]
+    passes = [STATUS[word] for word in words if word in STATUS]
     if passes:
         columns = tuple(dict.fromkeys([*columns, *passes, "status"]))
     return pa.schema([(f"{signal}.{column}", column_type(column)) for column in columns])

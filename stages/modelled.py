@@ -111,7 +111,7 @@ class ModelStage(Stage):
         window = models.window_of(
             self.model, self.revision, self.max_tokens, self.trust_remote_code
         )
-        return Encoder(found, self.template, self._tokenised(), window)
+        return Encoder(found, self.template, self._tokenised(), window, self._ends_answers())
 
     def setup(self) -> None:
         """Load the model and check it against its own logits."""
@@ -143,3 +143,7 @@ class ModelStage(Stage):
     @abstractmethod
     def _tokenised(self) -> Tokenisation:
         """Return how rows become tokens."""
+
+    def _ends_answers(self) -> bool:
+        """Return whether an answer goes on to the token that ends it; default: no."""
+        return False

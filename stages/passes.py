@@ -180,6 +180,8 @@ class Pass:
             if result.vectors is None:
                 result.vectors = np.zeros((len(self.sequences), vectors.shape[1]), np.float32)
             result.vectors[batch] = vectors
+            lost = ~np.isfinite(vectors).all(1)  # by a token that no statistic is asked of
+            result.status[np.array(batch)[lost]] = "not_finite"
         result.tokens += sum(len(self.sequences[i]) for i in batch)
         result.padded += ids.size
 

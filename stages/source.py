@@ -83,3 +83,5 @@ class Target(Source):
     """Its key in the config."""
     subtask: str | None = Field(default=None, pattern=r"^data\..")
     """An input column, as `data.<column>`, that says to which subtask a row belongs."""
+    shots: int = Field(default=0, ge=0, strict=True)
+    """Worked examples in front of each row, of its own subtask; see `stages.shots`."""

@@ -65,11 +65,13 @@ class Turn:
         context: text since the answer before this one.
         header: the end of `context` that stays when the answer is scored alone.
         answer: the text with loss.
+        after: what a chat template puts after the answer where the conversation ends with it.
     """
 
     context: str
     header: str
     answer: str
+    after: str = ""
 
 
 def check_template(template: str) -> None:
@@ -166,14 +168,14 @@ def _chat_turns(row: Mapping[str, Any], tokenizer: "PreTrainedTokenizerBase") ->
             raise TemplateMismatch("answers that call tools are not cut out of a chat template")
         before = len(_render(tokenizer, messages[:place], tools)) if place else 0
         marked = _render(tokenizer, [*messages[:place], message | {"content": MARKER}], tools)
-        header = marked[before:].partition(MARKER)[0]
+        header, _, after = marked[before:].partition(MARKER)
         answer = message["content"]
         if not whole.startswith(marked[:before] + header + answer):
             answer = answer.strip()  # many templates strip
         start = before + len(header)
         if MARKER not in marked or not whole.startswith(marked[:before] + header + answer):
             raise TemplateMismatch("the chat template does not keep this conversation's turns")
-        found.append(Turn(whole[done:start], header, answer))
+        found.append(Turn(whole[done:start], header, answer, after))
         done = start + len(answer)
     return found
 

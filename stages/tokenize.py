@@ -7,19 +7,21 @@
               before it has when tokenised by itself, and the answer alone is tokenised anew. Where
               tokens merge across the boundary the two passes then score different tokens.
 
-A sequence starts with the tokenizer's BOS if it has one; no EOS is added or scored. A row longer
-than the window is cut at its end (status `truncated`), and the answers alone are cut to the same
-answer tokens; a row whose first answer lies wholly outside the window has no numbers.
+A sequence starts with the tokenizer's BOS if it has one; no EOS is added or scored, but where the
+stage asks for an end of every answer (see `stages.endings`). A row longer than the window is cut at
+its end (status `truncated`), and the answers alone are cut to the same answer tokens; a row whose
+first answer lies wholly outside the window has no numbers.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..errors import ModelError
+from .endings import Endings
 from .templates import TemplateMismatch, Turn, turns
 
 if TYPE_CHECKING:  # heavy
@@ -27,6 +29,7 @@ if TYPE_CHECKING:  # heavy
 
 Tokenisation = Literal["exact", "official"]
 
+ROOMY = 1 << 20  # tokens; nothing is cut
 INCOMPLETE = "\N{REPLACEMENT CHARACTER}"  # stands for the bytes of a character that lacks some
 
 
@@ -59,12 +62,14 @@ class Encoder:
         template: see `stages.templates`.
         tokenisation: exact or official.
         window: tokens of the longest sequence.
+        ends: every answer goes on to the token that ends it.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
     template: str
     tokenisation: Tokenisation
     window: int
+    ends: bool = False
 
     def __post_init__(self) -> None:
         if self.tokenisation == "exact" and not self.tokenizer.is_fast:
@@ -90,12 +95,15 @@ class Encoder:
             {"role": "user", "content": "Say hello."},
             {"role": "assistant", "content": "Hello there."},
         ]
-        (found,) = self.encode([{"messages": messages, "tools": None, "input_start": None}])
+        row = {"messages": messages, "tools": None, "input_start": None}
+        (found,) = replace(self, window=ROOMY).encode([row])
         if found.status in ("template_mismatch", "no_answer_tokens"):
             raise ModelError(
                 f"model {model!r}: the tokenizer and the template {self.template!r} give no answer "
                 f"for the plainest conversation there is ({found.status})"
             )
+        if self.ends:
+            self.endings.check(model, found.ids[found.answers[0][1] - 1])
 
     @cached_property
     def prefix(self) -> list[int]:
@@ -109,11 +117,17 @@ class Encoder:
                 return list(full[:start])
         return []
 
+    @cached_property
+    def endings(self) -> Endings:
+        """What ends answers, where `ends` is set."""
+        return Endings(self.tokenizer)
+
     def _turns(self, row: Mapping[str, Any]) -> list[Turn] | Encoded:
         try:
-            return turns(row, self.template, self.tokenizer)
+            found = turns(row, self.template, self.tokenizer)
         except TemplateMismatch:
             return Encoded("template_mismatch")
+        return self.endings.of(found) if self.ends else found
 
     def _exact(self, rows: list[list[Turn]]) -> list[Encoded]:
         if not rows:

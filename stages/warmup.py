@@ -23,6 +23,9 @@ class Warmup(BaseModel):
 
     share: float = Field(default=0.05, gt=0, le=1)
     """Of the usable rows; at least one row."""
+    first: int | None = Field(default=None, ge=1)
+    """Take the share from the first so many usable rows. Rows that are appended later then change
+    neither the adapters nor the gradients that are there. By default from all rows."""
     rank: int = Field(default=128, ge=1)
     alpha: float = Field(default=512, gt=0, allow_inf_nan=False)
     """The adapters' output is multiplied by alpha / rank."""

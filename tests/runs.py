@@ -2,6 +2,11 @@
 
 import hashlib
 import io
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -53,6 +58,29 @@ def model_config(folder: Path, model: Path, n: int = 60, **fields: object) -> Co
         ],
     }
     return run_config(folder, n, **(with_model | fields))
+
+
+def kill_at(moment: str, config: Config, folder: Path) -> None:
+    """Start a run in a process of its own, and SIGKILL all of it when a file is there.
+
+    Args:
+        moment: a glob in the folder.
+        config: of the run.
+        folder: where the process works.
+    """
+    (folder / "c.yaml").write_text(config.to_yaml())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tamis", "select", "c.yaml"],
+        cwd=folder,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not list(folder.glob(moment)) and process.poll() is None:
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list(folder.glob(moment))
 
 
 def digest(folder: Path) -> dict[str, str]:

@@ -161,3 +161,17 @@ def alpaca(n: int, seed: int = 0) -> list[dict[str, object]]:
         extra = f"part {i}" if i % 3 == 0 else ""
         rows.append({"instruction": f"{question} ({i})", "input": extra, "output": answer})
     return rows
+
+
+def broken_model(model: Path, folder: Path, text: str = "§") -> Path:
+    """A copy of a model whose embeddings of inputs break where a text has this character.
+
+    Its LM head must be a matrix of its own.
+    """
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
+    lm = AutoModelForCausalLM.from_pretrained(model)
+    with torch.no_grad():
+        lm.get_input_embeddings().weight[tokenizer(text)["input_ids"][-1]] = float("nan")
+    lm.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

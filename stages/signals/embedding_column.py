@@ -24,14 +24,16 @@ class EmbeddingColumn(Stage):
 
     @property
     def adds(self) -> pa.Schema:
-        """The embedding, and why a row has none."""
-        return pa.schema([(name, column_type(name)) for name in ("embedding", "status")])
+        """The embedding, and why a row has none; there is no pass that could have failed."""
+        names = ("embedding", "given.status", "status")
+        return pa.schema([(name, column_type(name)) for name in names])
 
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         """Return the vectors scaled to unit norm."""
         vectors = [_unit(value) for value in rows[self.column].to_pylist()]
         columns = {
             "embedding": pa.array(vectors, column_type("embedding")),
+            "given.status": pa.nulls(len(rows), pa.string()),
             "status": pa.array(["no_vector" if v is None else "ok" for v in vectors], pa.string()),
         }
         return pa.table({name: columns[name] for name in wanted})

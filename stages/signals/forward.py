@@ -113,11 +113,14 @@ class Forward(ModelStage):
             for group in groups
         }
         embeds = "embedding" in wanted and "given" in groups
+        asked = {group: names for group, names in stats.items() if names}
+        if not asked and not embeds:  # of a status alone, which must be that beside numbers
+            asked = {next(iter(groups)): ["loss"]}
         found = Pass(
             self._lm,
             ids,
             {group: Tokens.of(positions) for group, positions in groups.items()},
-            {group: names for group, names in stats.items() if names},
+            asked,
             self.pooling if embeds else None,
             self.batch_tokens,
         ).run()

@@ -5,7 +5,9 @@ LESS (arXiv 2402.04333) scores a training row z for a target row z' by
     sum over checkpoints i of weight_i cos(plain gradient of z', Adam's direction at z)
 
 with gradients of the mean loss over the answer tokens with respect to LoRA adapters, projected to
-`dim` numbers, and weights in proportion to the mean learning rate of the epochs.
+`dim` numbers, and weights in proportion to the mean learning rate of the epochs. The token that
+ends an answer is one of them (`end_token`), in targets too; the published code counts it in the
+rows to choose from, and leaves it out of its targets.
 
     adam     Adam's direction (`kernels.adam`, by `direction`), for the rows to choose from
     plain    the gradient itself, for targets; with `direction: plain` there is nothing else
@@ -65,6 +67,9 @@ class Gradient(ModelStage):
     is known."""
     direction: Literal["adam", "adam_outside", "adam_corrected", "plain"] = "adam"
     """What the column `adam` holds, see `kernels.adam`; plain: there is no such column."""
+    end_token: bool = True
+    """Each answer goes on to the token that ends it, the tokenizer's EOS or the chat template's own
+    (`stages.endings`), and its loss counts, here and in the warm-up."""
     dim: int = Field(default=8192, ge=1)
     """Numbers per checkpoint."""
     kind: Literal["dense", "kronecker"] = "dense"
@@ -182,6 +187,9 @@ class Gradient(ModelStage):
 
     def _tokenised(self) -> Tokenisation:
         return "exact"
+
+    def _ends_answers(self) -> bool:
+        return self.end_token
 
     def _slab(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         assert self._encoder is not None

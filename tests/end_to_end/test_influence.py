@@ -17,6 +17,7 @@ import pyarrow as pa
 from tamis.scorers.signals import column_type
 from tamis.stages.base import Stage
 
+OTHERS = ("weights", "status", "given.status")
 KINDS = {"floats": pa.list_(pa.float16()), "int8": pa.list_(pa.int8()), "signs": pa.binary()}
 
 
@@ -32,7 +33,7 @@ class Drawn(Stage):
     def adds(self):
         kind = KINDS[self.storage]
         fields = [("adam", kind), ("plain", kind)]
-        return pa.schema(fields + [(n, column_type(n)) for n in ("weights", "status")])
+        return pa.schema(fields + [(n, column_type(n)) for n in OTHERS])
 
     def vector(self, sample):
         numbers = np.random.default_rng(int(sample[:8], 16)).normal(size=32) * 30
@@ -50,7 +51,8 @@ class Drawn(Stage):
             "adam": vectors,
             "plain": vectors,
             "weights": [[3.0, 1.0]] * n,
-            "status": ["not_finite" if b else "ok" for b in bad],
+            "status": ["ok"] * n,
+            "given.status": ["not_finite" if b else "ok" for b in bad],
         }
         return pa.table({c: pa.array(made[c], self.adds.field(c).type) for c in wanted})
 '''
@@ -86,9 +88,10 @@ def test_rows_of_the_target_are_the_nearest(tmp_path, storage):
     assert [ledger[place]["less.subtask"] for place in (0, 1, 7)] == ["0", "1", "0"]
     assert [ledger[place]["near.query"] for place in (0, 1, 7)] == [0, 1, 2]
     assert ledger[7]["near.score"] == pytest.approx(1, abs=1e-6)
-    assert {row["step"] for row in ledger.values() if row["less.status"] == "not_finite"} == {
-        "less"
-    }
+    bad = [row for row in ledger.values() if row["less.status"] == "not_finite"]
+    assert len(bad) > 5
+    assert {(row["step"], row["reason"]) for row in bad} == {("less", "not_finite")}
+    assert "no_vector" not in {row["less.status"] for row in ledger.values()}
     others = [row["less.score"] for place, row in ledger.items() if place not in (0, 1, 7)]
     assert np.nanmax(np.array(others, float)) < 0.7
 

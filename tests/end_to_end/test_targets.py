@@ -13,7 +13,7 @@ from tamis.pipeline.cli import app
 from tamis.pipeline.load import load
 from tamis.pipeline.overrides import Overrides
 from tamis.pipeline.run import score, select
-from tamis.tests.runs import digest, quiet, run_config
+from tamis.tests.runs import digest, kill_at, quiet, run_config
 from tamis.tests.tiny import alpaca, write_jsonl
 from typer.testing import CliRunner
 
@@ -76,10 +76,35 @@ def test_what_is_like_the_target_is_kept(expected):
     assert "subtask: data.kind" in (result.folder.path / "curated" / "README.md").read_text()
 
 
-def test_ray_gives_the_same_bytes(tmp_path, gpt2, expected):
-    engine = {"kind": "ray", "workers": 1}
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_ray_gives_the_same_bytes(tmp_path, gpt2, expected, workers):
+    engine = {"kind": "ray", "workers": workers}
     result = select(config_of(tmp_path, gpt2, engine=engine), quiet())
     assert digest(result.folder.path) == expected[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "store/forward-*/embedding/*.parquet",
+        "store/rds_plus-*/fitted.parquet",
+        "store/similarity-*/score/*.parquet",
+        "runs/run/ledger.parquet",
+    ],
+)
+def test_a_kill_loses_nothing_that_was_finished(tmp_path, gpt2, expected, moment, engine):
+    """SIGKILL of the driver as soon as a file is there: of the target, scores or selection."""
+    config = config_of(tmp_path, gpt2, engine={"kind": engine, "workers": 1})
+    kill_at(moment, config, tmp_path)
+    done = len(list(tmp_path.glob("store/forward-*/status/*.parquet")))  # written last of a part
+    result = select(config, quiet())
+    if not result.was_done:
+        found = steps(result)
+        assert found["sums", "base"] + found["", "base"] == 5 - done
+    assert digest(result.folder.path) == expected[2]
+    assert result.folder.path.name == "run"
 
 
 def test_a_lost_file_of_target_or_state_is_made_again(tmp_path, gpt2, expected):

@@ -44,6 +44,7 @@ def test_warmups_show_their_checkpoints():
     text = shown(summarise_warmups([WarmedUp("grads", Path("store/warmup-x"), (facts,))]))
     for word in ("grads: store/warmup-x", "211", "27", "1.286e-05", "1.2500"):
         assert word in text
+    assert text.splitlines()[-1] == 'adapters: ["store/warmup-x/checkpoint-2"]'
 
 
 def test_tokens_are_printable_and_show_what_counted():

@@ -76,6 +76,29 @@ def test_it_is_the_content_that_counts(tmp_path):
     assert len(keys) == 1
 
 
+def test_shots_are_part_of_the_content(tmp_path):
+    """With them the subtask decides the rows; without them no key is another than it was."""
+    rows = [row | {"subject": i % 2, "other": 0} for i, row in enumerate(alpaca(4))]
+    path = str(write_jsonl(tmp_path / "t.jsonl", rows))
+    store, keys, parts = Store(tmp_path / "store"), [], []
+    for fields in ({}, {"shots": 0}, {"shots": 1}, {"shots": 1, "subtask": "data.subject"}):
+        made = config(tmp_path, targets={"gsm": {"path": path, **fields}})
+        keys.append(pool_key(as_pools(made)["gsm"]))
+        parts.append(read(made, "gsm", store).parts)
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == len({part[0].hash for part in parts}) == 3
+    messages = store.read(parts[3][0], {"messages": Address("", "messages", False)})["messages"]
+    first = rows[2]["instruction"] + (f"\n{rows[2]['input']}" if rows[2]["input"] else "")
+    assert messages[0][0]["content"].as_py().startswith(f"{first}\n{rows[2]['output']}\n\n")
+
+
+def test_too_few_rows_for_the_shots(tmp_path):
+    path = str(write_jsonl(tmp_path / "t.jsonl", alpaca(4)))
+    made = config(tmp_path, targets={"gsm": {"path": path, "shots": 4}})
+    with pytest.raises(DataError, match=r"targets\.gsm\.shots is 4, but the target has 4 rows"):
+        read(pin_targets(made), "gsm", Store(tmp_path / "store"))
+
+
 def test_a_target_that_nobody_aims_at_is_not_read(tmp_path):
     made = config(tmp_path, targets={"gsm": {"path": "p"}, "spare": {"path": "gone/x"}})
     assert list(as_pools(made)) == ["gsm"]
@@ -119,6 +142,7 @@ def test_an_empty_target(tmp_path):
         ({"path": "p", "rows": [2, 2]}, "each once"),
         ({"path": "p", "rows": [-1]}, "greater than or equal to 0"),
         ({"path": "p", "subtask": "subject"}, "targets.gsm.subtask"),
+        ({"path": "p", "shots": -1}, "targets.gsm.shots: .*greater than or equal to 0"),
         ({"path": "p", "name": "else"}, "targets.gsm.name: leave it out"),
         ({"path": "p", "lines": 3}, "targets.gsm.lines: unknown key; .*known are columns, format"),
         ({}, "targets.gsm.path: Field required"),
@@ -148,7 +172,7 @@ class TestPlan:
         assert (target.name, target.pool) == ("gsm", GSM)
         (own,) = target.steps
         assert own.folder == plan.steps[0].folder
-        assert set(own.wanted) == {"embedding", "status"}
+        assert set(own.wanted) == {"embedding", "given.status", "status"}
         aim = plan.steps[1].aims["gsm"]
         assert aim.reads["base.embedding"] == Address(own.folder, "embedding")
 

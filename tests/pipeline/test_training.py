@@ -110,12 +110,25 @@ def test_the_key_is_what_makes_the_adapters(gpt2, llama, tmp_path):
 
     same = [signal(dim=64), signal(keep="int8"), signal(batch_tokens=64)]
     same += [config_of(tmp_path, gpt2, WARMUP | {"threads": 1}), signal(direction="plain")]
+    same += [config_of(tmp_path, gpt2, part_rows=7)]  # the rows that are trained on are the same
     assert {folder(config) for config in same} == {first}
     others = [config_of(tmp_path, gpt2, WARMUP | change) for change in ({"epochs": 3}, {"rank": 4})]
     others += [config_of(tmp_path, gpt2, seed=1), config_of(tmp_path, gpt2, n=50)]
     others += [config_of(tmp_path, llama), signal(template="alpaca"), signal(seed=9)]
+    others += [signal(end_token=False), config_of(tmp_path, gpt2, WARMUP | {"share": 0.5})]
+    others += [config_of(tmp_path, gpt2, WARMUP | {"first": 20})]
     keys = [folder(config) for config in others]
     assert first not in keys and len(set(keys)) == len(keys)
+
+
+def test_the_first_rows_are_the_same_in_a_longer_pool(gpt2, tmp_path):
+    found = []
+    for n in (40, 60):
+        config, store, pool = opened(config_of(tmp_path, gpt2, WARMUP | {"first": 30}, n=n))
+        found += module._wanted(config, store, pool)
+    assert found[0].folder == found[1].folder
+    assert found[0].rows.tolist() == found[1].rows.tolist()
+    assert len(found[0].rows) == 6 and found[0].rows.max() < 30
 
 
 def test_columns_are_named_by_the_content_of_the_adapters(gpt2, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from tamis.errors import ContractError
+from tamis.errors import ContractError, DataError
 from tamis.scorers.checks import check_scorer
 from tamis.scorers.influence import Influence
 
@@ -19,7 +19,11 @@ def column(vectors, kind):
 
 def rows(vectors, kind=FLOATS):
     return pa.table(
-        {"gradient.adam": column(vectors, kind), "gradient.status": ["ok"] * len(vectors)}
+        {
+            "gradient.adam": column(vectors, kind),
+            "gradient.given.status": ["ok"] * len(vectors),
+            "gradient.status": ["ok"] * len(vectors),
+        }
     )
 
 
@@ -28,6 +32,7 @@ def target(vectors, weights, subtasks=None, kind=FLOATS):
     return pa.table(
         {
             "gradient.plain": column(vectors, kind),
+            "gradient.given.status": ["ok"] * n,
             "gradient.status": ["ok"] * n,
             "gradient.weights": pa.array([weights] * n, FLOATS),
             "subtask": pa.array(subtasks or [None] * n, pa.string()),
@@ -147,6 +152,7 @@ def test_plain_directions():
     assert Influence(target="t", direction="plain").reads.names[0] == "gradient.plain"
     assert Influence(target="t").target_reads.names == [
         "gradient.plain",
+        "gradient.given.status",
         "gradient.status",
         "gradient.weights",
     ]
@@ -174,6 +180,21 @@ def test_targets_of_other_checkpoints():
     goals = {"s": target([[1, 0]], [1.0]), "t": target([[1, 0]], [1.0, 1.0])}
     with pytest.raises(ContractError, match=r"targets\.t has other weights"):
         Influence(target=["s", "t"]).aim(goals)
+
+
+def test_the_pass_of_a_row_says_why_it_has_no_number():
+    goal = target([[1, 0], [0, 1]], [1.0])
+    table = rows([[1, 0], [0, 1], [0, 0]]).set_column(
+        1, "gradient.given.status", pa.array(["ok", "not_finite", "ok"])
+    )
+    found = run(Influence(target="t"), table, goal)
+    assert found["status"] == ["ok", "not_finite", "no_vector"]
+    assert [score is None for score in found["score"]] == [False, True, True]
+    bad = goal.set_column(1, "gradient.given.status", pa.array(["ok", "not_finite"]))
+    with pytest.raises(
+        DataError, match=r"targets\.t: row 1 has no gradient\.plain .*\(status not_finite\)"
+    ):
+        Influence(target="t").aim({"t": bad})
 
 
 def test_contract():

@@ -15,7 +15,9 @@ def rows(vectors, status=None, **columns):
     """A table of embeddings as a signal gives them."""
     found = [None if v is None else np.asarray(v, np.float16) for v in vectors]
     status = status or ["no_room" if v is None else "ok" for v in vectors]
-    return pa.table({"base.embedding": pa.array(found, KIND), "base.status": status, **columns})
+    passed = pa.array(["ok" if said == "ok" else None for said in status], pa.string())
+    made = {"base.embedding": pa.array(found, KIND), "base.given.status": passed}
+    return pa.table(made | {"base.status": status} | columns)
 
 
 def target(vectors, subtasks=None, **kwargs):
@@ -83,6 +85,20 @@ def test_a_row_without_a_vector_has_a_status():
     assert found["by_query"] == [None, [1.0], None, None]
     none = run(Similarity(target="t"), table.slice(3), t=target([X]))
     assert none["score"] == [None]
+
+
+def test_the_pass_of_a_row_says_why_it_has_no_vector():
+    """Also where a row that is cut came out of it broken."""
+    passed = pa.array(["ok", "not_finite", "not_finite", "ok"])
+    table = rows([X, None, None, Y], status=["ok", "ok", "truncated", "truncated"])
+    table = table.set_column(1, "base.given.status", passed)
+    found = run(Similarity(target="t"), table, t=target([X]))
+    assert found["status"] == ["ok", "not_finite", "not_finite", "truncated"]
+    goal = target([X, None], status=["ok", "ok"]).set_column(
+        1, "base.given.status", passed.slice(0, 2)
+    )
+    with pytest.raises(DataError, match=r"row 1 has no base.embedding .*\(status not_finite\)"):
+        Similarity(target="t").aim({"t": goal})
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ def test_no_such_column(name):
 def test_a_schema_brings_the_statuses_of_its_passes():
     names = schema("m", "given.token_loss_sum", "alone.token_loss_sum").names
     assert names[2:] == ["m.given.status", "m.alone.status", "m.status"]
+    assert schema("m", "embedding").names == ["m.embedding", "m.given.status", "m.status"]
+    assert schema("m", "adam").names == ["m.adam", "m.given.status", "m.status"]
     assert schema("m", "answer_tokens").names == ["m.answer_tokens"]
 
 

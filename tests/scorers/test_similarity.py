@@ -6,7 +6,7 @@ from tamis.tests.scorers.test_matching import X, Y, rows, run, target
 
 def test_reads_the_embedding_of_any_signal():
     scorer = Similarity(target="t", signal="other")
-    assert scorer.reads.names == ["other.embedding", "other.status"]
+    assert scorer.reads.names == ["other.embedding", "other.given.status", "other.status"]
     assert scorer.target_reads == scorer.reads
     assert scorer.requires == {}
 

@@ -1,13 +1,16 @@
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from tamis.errors import ModelError, WorkerError
 from tamis.stages import models
 from tamis.stages.checkpoints import content_of, facts_of, read_moments, read_weights
-from tamis.stages.lora import Training, last_epoch
+from tamis.stages.lora import Training, last_epoch, training_of
+from tamis.stages.signals.gradient import Gradient
 from tamis.stages.warmup import Warmup, learning_rates
+from tamis.tests.tiny import conversation
 
 FILES = ("adapter_config.json", "adapter_model.safetensors", "moments.safetensors")
 SMALL = Warmup(rank=4, alpha=16, learning_rate=5e-2, epochs=3, batch=8, seed=5, max_grad_norm=0)
@@ -118,3 +121,20 @@ def test_a_loss_that_is_not_finite(gpt2, tmp_path):
         ModelError, match=r"loss of the warm-up is nan .* lower warmup.learning_rate"
     ):
         train(gpt2, tmp_path, said)
+
+
+@pytest.mark.parametrize("end_token", [True, False])
+def test_the_end_of_an_answer_is_trained_on(gpt2, end_token):
+    """Of the row that is cut at 12 tokens there is no end to train on."""
+    stage = Gradient(model=str(gpt2), dtype="fp32", max_tokens=12, end_token=end_token)
+    rows = [conversation("Sort 2 1.", "1 2"), conversation("Name a word.", "word " * 20)]
+    table = pa.Table.from_pylist(rows, schema=stage.reads)
+    training = training_of(stage, SMALL, table, lambda rows, tokens: None)
+    end = training.lm.tokenizer.eos_token_id
+    trained = [
+        [ids[place] for place in some]
+        for ids, some in zip(training.sequences, training.positions, strict=True)
+    ]
+    assert len(training.sequences[1]) == 12
+    assert [some.count(end) for some in trained] == [int(end_token), 0]
+    assert (training.sequences[0][-1] == end) == end_token

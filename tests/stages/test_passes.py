@@ -92,6 +92,8 @@ def test_infinite_states_are_a_status():
 
     found = run(Broken())
     assert found.status.tolist() == ["ok", "ok", "not_finite", "ok"]
+    vectors = run(Broken(), wanted=(), pooling="mean")  # no statistic looks at the states
+    assert vectors.status.tolist() == ["ok", "ok", "not_finite", "ok"]
 
 
 def test_infinite_logits_of_finite_states_are_a_status():

@@ -19,6 +19,7 @@ def test_what_is_not_a_vector_has_a_status():
     values = ["[0, 0]", "x", None, "[1, [2]]", "5", "[1e999]", "[]", '["a"]', "[3, 4]"]
     found = STAGE(pa.table({"data.v": values}), ["embedding", "status"])
     assert found["status"].to_pylist() == ["no_vector"] * 8 + ["ok"]
+    assert STAGE(pa.table({"data.v": values}), ["given.status"])["given.status"].null_count == 9
     assert found["embedding"].null_count == 8
 
 

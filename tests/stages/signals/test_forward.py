@@ -6,7 +6,7 @@ from tamis.scorers.ifd import IFD
 from tamis.stages.base import ROWS
 from tamis.stages.checks import check_stage
 from tamis.stages.signals.forward import COLUMNS, Forward, pass_columns
-from tamis.tests.tiny import alpaca, conversation
+from tamis.tests.tiny import alpaca, broken_model, conversation
 
 SCHEMA = pa.schema([ROWS.field(name) for name in ("messages", "tools", "input_start")])
 TOKEN_LOSSES = [f"{part}.token_loss" for part in ("given", "alone", "instruction")]
@@ -219,3 +219,14 @@ def test_embedding_is_of_the_last_hidden_states(gpt2, pooling):
             states = stage._lm.hidden(torch.tensor([encoded.ids]))
         expected = pool(states, torch.tensor([len(encoded.ids)]), pooling)[0]
         np.testing.assert_allclose(np.array(vector, np.float32), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "wanted", [["given.status"], ["embedding", "given.status"], ["given.rank", "given.status"]]
+)
+def test_a_status_is_the_same_beside_whatever_numbers(llama, tmp_path, wanted):
+    """So that a file of statuses that got lost is made again as it was."""
+    stage = forward(broken_model(llama, tmp_path))
+    found = stage(table([conversation("Name a sign.", "It is §."), *ODD[:2]]), wanted)
+    assert found["given.status"].to_pylist() == ["not_finite", "ok", "ok"]
+    assert all(found[name][0].as_py() is None for name in wanted[:-1])

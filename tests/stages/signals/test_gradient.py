@@ -91,6 +91,24 @@ def test_equals_one_backward_per_row(family, mode, request, trained):
         np.testing.assert_allclose(found[:, number], expected, atol=2e-4)
 
 
+def test_the_end_of_an_answer_counts(gpt2, trained):
+    """The loss is the mean over the answer and its end, unless it is left out."""
+    rows, number = rows_of(3), 0
+    lm = models.load(str(gpt2))
+    checkpoint = trained[str(gpt2)][number]
+    lora = attach_like(lm, checkpoint)
+    lora.fill(read_weights(checkpoint), checkpoint)
+    encoder = Gradient(model=str(gpt2), end_token=False).encoder(lm.tokenizer)
+    bare = encoder.encode(rows.to_pylist())
+    for end_token in (True, False):
+        ids = [[*row.ids, *[lm.tokenizer.eos_token_id] * end_token] for row in bare]
+        positions = [np.arange(row.answers[0][0], len(i)) for row, i in zip(bare, ids, strict=True)]
+        true = project(one_by_one(lm, lora, ids, positions), 3, 256)
+        expected = torch.nn.functional.normalize(true).numpy()
+        stage = gradient(gpt2, trained, end_token=end_token)
+        np.testing.assert_allclose(numbers(stage, rows, "plain")[:, number], expected, atol=2e-4)
+
+
 def test_cosines_are_those_of_whole_gradients(gpt2, trained):
     """Within four deviations of a random projection, 1 / sqrt(dim) where the cosine is 0."""
     rows = rows_of(8)
@@ -240,7 +258,8 @@ def test_identity_is_the_adapters_content(gpt2, trained, tmp_path):
     moved = [shutil.copytree(folder, tmp_path / str(i)) for i, folder in enumerate(stage.adapters)]
     same = {"adapters": [str(folder) for folder in moved], "memory_mb": 7, "batch_tokens": 9}
     assert gradient(gpt2, trained, **same, warmup={}).identity() == stage.identity()
-    for change in ({"seed": 4}, {"dim": 64}, {"keep": "int8"}, {"adapters": stage.adapters[:1]}):
+    changes = ({"seed": 4}, {"dim": 64}, {"keep": "int8"}, {"adapters": stage.adapters[:1]})
+    for change in (*changes, {"end_token": False}):
         assert gradient(gpt2, trained, **change).identity() != stage.identity()
 
 
