@@ -191,7 +191,7 @@ def _described(config: Config) -> RenderableType:
     from .store import Store
     from .summary import describe_plan
     from .targets import as_pools
-    from .training import filled
+    from .warmups import filled
 
     config = pin(config)
     store = Store(Path(config.store))

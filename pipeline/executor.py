@@ -116,14 +116,9 @@ class RayEngine:
         import ray
         from ray.exceptions import OutOfMemoryError, RayActorError
 
-        self._start()
-        gpus = stage.resources().gpus
-        if gpus and self.config.gpus_per_worker is not None:
-            gpus = self.config.gpus_per_worker
-        self._check_room(gpus)
+        needs = self.reserve(stage)
+        gpus = needs.get("GPU", 0.0)
         self._resize(min(self._n_workers(gpus), len(tasks)), gpus)
-        for module in lookup.USER_MODULES:  # which workers could not import
-            ray.cloudpickle.register_pickle_by_value(module)
         name, handle = tasks[0].folder, ray.put(stage)
         waiting = [(task, 1) for task in reversed(tasks)]
         # A worker gets work once it is up: a cluster may be slow to find room for it, or never do.
@@ -137,7 +132,8 @@ class RayEngine:
                 running[worker.compute.remote(name, handle, next_task)] = next_task, attempt, worker
             done, _ = ray.wait(list(running), num_returns=1, timeout=PATIENCE_S)
             if not done:
-                self._say_stuck([task for task, _, _ in running.values()], gpus)
+                if not any(task for task, _, _ in running.values()):
+                    log.warning("no worker has come up for %d s; %s", PATIENCE_S, room(needs))
                 continue
             task, attempt, worker = running.pop(done[0])
             try:
@@ -151,6 +147,28 @@ class RayEngine:
             idle.append(worker)
             if task is not None:
                 yield _receipt(result)
+
+    def reserve(self, stage: Stage, n: int = 1) -> dict[str, float]:
+        """Join Ray, and let the user's classes travel; return what a worker of a stage needs of it.
+
+        Raises:
+            PlanError: Ray cannot be joined, or the whole cluster has not what `n` workers need at
+                once: they would wait for ever.
+        """
+        self._start()
+        import ray
+
+        gpus = stage.resources().gpus
+        if gpus and self.config.gpus_per_worker is not None:
+            gpus = self.config.gpus_per_worker
+        all_needs = {"CPU": self.config.threads, "GPU": gpus, "memory": self.config.memory or 0}
+        needs = {name: float(amount) for name, amount in all_needs.items() if amount}
+        has = ray.cluster_resources()
+        if any(has.get(name, 0) < n * amount for name, amount in needs.items()):
+            raise PlanError(f"engine: {room(needs, n)}")
+        for module in lookup.USER_MODULES:  # which workers could not import
+            ray.cloudpickle.register_pickle_by_value(module)
+        return needs
 
     def close(self) -> None:
         """Leave the cluster, and end it if it was started for this run."""
@@ -187,32 +205,6 @@ class RayEngine:
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and aborts
         self._started = True
 
-    def _say_stuck(self, running: Sequence[Task | None], gpus: float) -> None:
-        if not any(running):
-            log.warning("no worker has come up for %d s; %s", PATIENCE_S, self._room(gpus))
-
-    def _check_room(self, gpus: float) -> None:
-        """Raise if the whole cluster has not what one worker needs: it would wait for ever."""
-        import ray
-
-        has = ray.cluster_resources()
-        if any(has.get(name, 0) < amount for name, amount in self._needs(gpus).items()):
-            raise PlanError(f"engine: {self._room(gpus)}")
-
-    def _needs(self, gpus: float) -> dict[str, float]:
-        return {"CPU": self.config.threads, "GPU": gpus, "memory": self.config.memory or 0}
-
-    def _room(self, gpus: float) -> str:
-        import ray
-
-        has = ray.cluster_resources()
-        shown = ", ".join(
-            f"{amount:,g} {name} (there are {has.get(name, 0):,g})"
-            for name, amount in self._needs(gpus).items()
-            if amount
-        )
-        return f"a worker needs {shown}"
-
     def _n_workers(self, gpus: float) -> int:
         import ray
 
@@ -248,6 +240,18 @@ class RayEngine:
         self._workers.remove(dead)
         self._workers.append(self._new())
         return self._workers[-1]
+
+
+def room(needs: Mapping[str, float], n: int = 1) -> str:
+    """Say what `n` workers need at once, and what the cluster has of it."""
+    import ray
+
+    has = ray.cluster_resources()
+    shown = ", ".join(
+        f"{n * amount:,g} {name} (there are {has.get(name, 0):,g})"
+        for name, amount in needs.items()
+    )
+    return f"a worker needs {shown}" if n == 1 else f"{n} workers at once need {shown}"
 
 
 def _next_attempt(task: Task | None, attempt: int, error: Exception) -> int:

@@ -18,6 +18,7 @@ from .fingerprint import canonical, key
 from .lookup import version_of
 from .plan import Plan, Step
 from .pool import Pool
+from .warmups import WarmedUp
 
 RESULT_VERSION = 1  # raised when the same columns give another ledger or curated folder
 LIBRARIES = ("torch", "transformers", "tokenizers", "pyarrow", "numpy", "datasets", "ray", "triton")
@@ -78,6 +79,18 @@ def make_manifest(
             "machine": platform.machine(),
             **{name: found for name in LIBRARIES if (found := _version(name))},
         },
+    }
+
+
+def describe_warmups(found: Sequence[WarmedUp]) -> Mapping[str, Any]:
+    """Return by signal how its adapters were trained: loss of each step, rates, workers."""
+    return {
+        one.signal: {
+            "key": one.folder.name,
+            "workers": one.workers,
+            "checkpoints": [dict(facts) for facts in one.checkpoints],
+        }
+        for one in found
     }
 
 

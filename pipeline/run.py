@@ -28,6 +28,7 @@ from .rounds import Settle, Settling, find_rounds
 from .store import Store, whole_file
 from .targets import as_pools, pin_targets
 from .training import prepared
+from .warmups import warmed_up
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,9 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
             scored, found = undamaged(store, work)
             record = manifest.make_manifest(config, scored.pool, scored.plan, scored.reports, began)
             names = ["config.yaml", "ledger.parquet", "rejected.parquet", "curated"]
-            record |= found | {"files": manifest.describe_files(folder.path, names)}
+            trained = manifest.describe_warmups(warmed_up(config, store, scored.pool))
+            files = manifest.describe_files(folder.path, names)
+            record |= found | {"warmups": trained, "files": files}
             folder.finish(record)
     finally:
         folder.release()

@@ -18,7 +18,7 @@ from .plan import Plan, Step
 from .pool import Pool
 from .store import Store
 from .token_view import TokenView
-from .training import WarmedUp
+from .warmups import WarmedUp
 
 COUNTS = 0.5  # a token is shown as counted if it was in so many of the copies
 

@@ -3,83 +3,42 @@
     store/warmup-<key>/checkpoint-<epoch>/   see `stages.checkpoints`
     store/warmup-<key>/step.json             the text that was hashed into the key
 
-The key holds all that makes the adapters: the model's content, how rows become tokens, the content
-of the rows that are trained on, the settings with their seed, dtype, device and threads. A start
-finds finished epochs and trains the rest, in this process. The gradients are then keyed by the
-content of the adapters.
-
-A share of the whole pool is another one when rows are appended, and then so are the adapters and
-all gradients. With `first`, or with the folders of trained adapters as `adapters`, they stay.
+A start finds finished epochs and trains the rest: in this process, or by `warmup.workers` workers
+of Ray Train, which share the rows of every step. The gradients are then keyed by the content of the
+adapters.
 """
 
 import logging
-from collections.abc import Mapping
+import os
+import shutil
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-
-from ..errors import ArtifactError, PlanError
-from ..stages.modelled import ModelStage
-from ..stages.warmup import Warmup, chosen
-from .config import Config
-from .fingerprint import canonical, key
+from ..errors import ArtifactError, PlanError, TamisError, WorkerError
+from .config import Config, EngineConfig
+from .executor import ATTEMPTS, PATIENCE_S, RayEngine, room
 from .logs import Reporter
 from .pool import Pool, check_strict, find_pool, pool_key, read_pool
 from .store import Store
 from .task import limit_threads
+from .warmups import Wanted, WarmedUp, needs_training, wanted, warmed_up, with_adapters
+
+if TYPE_CHECKING:
+    from ray.train.torch import TorchTrainer
+    from ray.util.queue import Queue
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # raised when the same settings give other adapters
-DECIDES = (
-    *("model", "dtype", "device", "template", "max_tokens", "end_token", "attention"),
-    "trust_remote_code",
-)
-"""Fields of a signal's identity that decide its adapters; the rest is about gradients."""
-
-
-@dataclass(frozen=True)
-class WarmedUp:
-    """The adapters of one signal.
-
-    Attributes:
-        signal: its name in the config.
-        folder: in the store.
-        checkpoints: what checkpoint.json says of each, in order.
-    """
-
-    signal: str
-    folder: Path
-    checkpoints: tuple[Mapping[str, Any], ...]
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """A warm-up that a config asks for: the signal, its settings without gaps, and its place.
-
-    `rows` are the places in the pool of those to train on, ascending.
-    """
-
-    name: str
-    signal: ModelStage
-    settings: Warmup
-    rows: np.ndarray
-    text: str
-    folder: Path
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The folders of the checkpoints."""
-        epochs = range(1, self.settings.epochs + 1)
-        return tuple(str(self.folder / f"checkpoint-{epoch}") for epoch in epochs)
-
-
-def needs_training(config: Config) -> bool:
-    """Return whether some signal has a `warmup`."""
-    return any(_warmup(signal) is not None for signal in config.signals.values())
+Facts = dict[str, Any]
+POLL_S = 0.5  # between looks whether the workers are still at it
 
 
 def prepared(config: Config, store: Store, pool: Pool, reporter: Reporter) -> Config:
@@ -97,25 +56,13 @@ def prepared(config: Config, store: Store, pool: Pool, reporter: Reporter) -> Co
         TamisError: what stopped it; finished epochs are kept.
     """
     try:
-        wanted = _wanted(config, store, pool)
-        for one in wanted:
-            _train(one, store, pool, reporter)
+        asked = wanted(config, store, pool)
+        for one in asked:
+            _train(one, store, pool, config.engine, reporter)
     except ArtifactError as error:
         store.set_aside(error)
         raise
-    return _with_adapters(config, wanted)
-
-
-def filled(config: Config, store: Store, pool: Pool) -> Config:
-    """Return a config with those adapters that are in the store already; nothing is trained."""
-    if not pool.parts or not needs_training(config):
-        return config
-    from ..stages.lora import last_epoch  # torch
-
-    there = [
-        one for one in _wanted(config, store, pool) if last_epoch(one.folder) >= one.settings.epochs
-    ]
-    return _with_adapters(config, there)
+    return with_adapters(config, asked)
 
 
 def warm_up(config: Config, reporter: Reporter) -> list[WarmedUp]:
@@ -125,7 +72,6 @@ def warm_up(config: Config, reporter: Reporter) -> list[WarmedUp]:
         PlanError: no signal has a `warmup`.
         TamisError: what stopped it; finished epochs are kept.
     """
-    from ..stages.checkpoints import facts_of  # torch
     from .run import pin
 
     if not needs_training(config):
@@ -137,89 +83,200 @@ def warm_up(config: Config, reporter: Reporter) -> list[WarmedUp]:
     store, name = Store(Path(config.store)), pool_key(config)
     pool = find_pool(store, name) or read_pool(config, store, name, lambda n: None)
     check_strict(config, store, pool)
-    config = prepared(config, store, pool, reporter)
-    found = []
-    for name, signal in config.signals.items():
-        if _warmup(signal) is not None:
-            folders: tuple[str, ...] = getattr(signal, "adapters", ())
-            facts = tuple(facts_of(folder) for folder in folders)
-            found.append(WarmedUp(name, Path(folders[0]).parent, facts))
-    return found
+    prepared(config, store, pool, reporter)
+    return warmed_up(config, store, pool)
 
 
-def _warmup(signal: object) -> Warmup | None:
-    found = getattr(signal, "warmup", None)
-    return found if isinstance(found, Warmup) else None
-
-
-def _wanted(config: Config, store: Store, pool: Pool) -> list[_Wanted]:
-    if not needs_training(config):
-        return []
-    tables = store.read_pool(pool.parts, {"sample_id": pool.address("sample_id")})
-    samples = pa.chunked_array([c for t in tables for c in t["sample_id"].chunks], pa.string())
-    found = []
-    for name, signal in config.signals.items():
-        asked = _warmup(signal)
-        if asked is None or not isinstance(signal, ModelStage):
-            continue
-        if (asked.first or 0) > len(samples):
-            raise PlanError(
-                f"signals.{name}.warmup.first is {asked.first}, but the pool has {len(samples)} "
-                f"usable rows"
-            )
-        seed = getattr(signal, "seed", None) if asked.seed is None else asked.seed
-        threads = asked.threads or config.engine.threads
-        settings = asked.model_copy(update={"seed": seed or 0, "threads": threads})
-        rows = chosen(samples.slice(0, asked.first), seed or 0, settings.share)
-        identity = signal.identity()
-        text = canonical(
-            {
-                "class": "Warmup",
-                "version": VERSION,
-                "fields": settings.model_dump(mode="json", exclude={"share", "first"}),
-                "model": {field: identity[field] for field in DECIDES},
-                "rows": key("\n".join(samples.take(pa.array(rows)).to_pylist())),
-            }
-        )
-        folder = store.root.absolute() / f"warmup-{key(text)}"
-        found.append(_Wanted(name, signal, settings, rows, text, folder))
-    return found
-
-
-def _with_adapters(config: Config, wanted: list[_Wanted]) -> Config:
-    signals = dict(config.signals)
-    for one in wanted:
-        signals[one.name] = one.signal.model_copy(update={"adapters": one.paths})
-    return config.model_copy(update={"signals": signals})
-
-
-def _train(one: _Wanted, store: Store, pool: Pool, reporter: Reporter) -> None:
+def _train(one: Wanted, store: Store, pool: Pool, engine: EngineConfig, reporter: Reporter) -> None:
     """Train what is missing of one warm-up."""
-    from ..stages.lora import last_epoch, training_of  # torch
+    from ..stages.lora import last_epoch  # torch
 
     done, epochs = last_epoch(one.folder), one.settings.epochs
     if done >= epochs:
         return
-    rows = _share(store, pool, one)
+    job = _Job(one, pool, str(store.root.absolute()))
     store.describe(one.folder.name, one.text)
-    limit_threads(one.signal, one.settings.threads or 1)
-    title = f"{one.name}, warm-up on {len(rows):,} rows"
-    with reporter.step(title, len(rows) * (epochs - done)) as counter:
-        training = training_of(one.signal, one.settings, rows, counter.add)
-        for facts in training.run(one.folder):
+    title = f"{one.name}, warm-up on {len(one.places):,} rows"
+    with reporter.step(title, len(one.places) * (epochs - done)) as counter:
+        alone = one.settings.workers == 1
+        for facts in job.run(counter.add) if alone else _together(job, engine, counter.add):
             if facts["epoch"] > done:
-                log.info("%s: epoch %d, loss %.4f", title, facts["epoch"], facts["loss"])
-                reporter.say(f"{one.name}: epoch {facts['epoch']}, loss {facts['loss']:.4f} nats")
+                done = facts["epoch"]
+                log.info("%s: epoch %d, loss %.4f", title, done, facts["loss"])
+                reporter.say(f"{one.name}: epoch {done}, loss {facts['loss']:.4f} nats")
 
 
-def _share(store: Store, pool: Pool, one: _Wanted) -> pa.Table:
-    """Read the conversations of the rows to train on, in the order of the pool."""
-    places = one.rows
-    columns = {name: pool.address(name) for name in one.signal.reads.names}
-    tables, first = [], 0
-    for part in pool.parts:
-        inside = places[(places >= first) & (places < first + part.n_rows)] - first
-        if len(inside):
-            tables.append(store.read(part, columns).take(np.asarray(inside)))
-        first += part.n_rows
-    return pa.concat_tables(tables, promote_options="permissive")
+@dataclass(frozen=True)
+class _Job:
+    """What every worker of a warm-up is told; it reads the rows themselves from the store."""
+
+    wanted: Wanted
+    pool: Pool
+    root: str
+
+    def run(self, progress: Callable[[int, int], None], together: bool = False) -> Iterator[Facts]:
+        """Train in this process, alone or together with others; yield as `Training.run`."""
+        from ..stages.crew import ALONE, crew_of_process_group  # torch
+        from ..stages.lora import training_of
+
+        one = self.wanted
+        limit_threads(one.signal, one.settings.threads or 1)
+        rows = one.rows(Store(Path(self.root)), self.pool)
+        crew = crew_of_process_group() if together else ALONE
+        return training_of(one.signal, one.settings, rows, progress, crew).run(one.folder)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What stopped a worker: the error where the user can mend it, else the traceback."""
+
+    rank: int
+    error: TamisError | OSError | str
+
+
+def _work(job: _Job, queue: "Queue") -> None:
+    """Train as one of several workers, and tell the queue what happens."""
+    import ray.train
+
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one thread per worker means one
+    rank = ray.train.get_context().get_world_rank()
+    queue.put((0, 0))  # up
+    try:
+        for facts in job.run(lambda *done: queue.put(done), together=True):
+            queue.put(facts)
+    except (TamisError, OSError) as error:
+        queue.put(_Failure(rank, error))
+        raise
+    except Exception:  # anything else is reported with its traceback, and ends the run
+        queue.put(_Failure(rank, traceback.format_exc()))
+        raise
+
+
+def _together(
+    job: _Job, engine: EngineConfig, progress: Callable[[int, int], None]
+) -> Iterator[Facts]:
+    """Train on several workers; where one dies, all go on after the last finished epoch."""
+    said, name = job.wanted.settings, job.wanted.name
+    if engine.kind != "ray":
+        raise PlanError(
+            f"signals.{name}.warmup.workers is {said.workers}, but engine.kind is {engine.kind}; "
+            f"several workers need engine.kind: ray"
+        )
+    own = engine.model_copy(update={"workers": said.workers, "threads": said.threads})
+    with closing(RayEngine(own, job.root)) as ray_engine:
+        needs = ray_engine.reserve(job.wanted.signal, said.workers)
+        for attempt in range(1, ATTEMPTS + 1):
+            died = yield from _attempt(job, needs, progress)
+            if not died:
+                return
+            log.warning("a worker of the warm-up died (attempt %d): %s", attempt, died)
+    raise WorkerError(f"a worker of the warm-up of {name} died {ATTEMPTS} times: {died}")
+
+
+def _attempt(
+    job: _Job, needs: Mapping[str, float], progress: Callable[[int, int], None]
+) -> Generator[Facts, None, str]:
+    """Train until all is done or a worker fails; return why one died, or nothing.
+
+    Raises:
+        TamisError, OSError: of a worker, as it raised it.
+        WorkerError: anything else went wrong there.
+    """
+    from ray.util.queue import Queue
+
+    from ..stages.lora import last_epoch  # torch
+
+    queue, ended = Queue(actor_options={"num_cpus": 0}), Future[None]()
+    n, scratch = job.wanted.settings.workers, job.wanted.folder / f".ray.{os.getpid()}.partial"
+    trainer = _trainer(partial(_work, job, queue), needs, n, scratch)
+
+    def fit() -> None:
+        try:
+            trainer.fit()
+            ended.set_result(None)
+        except BaseException as error:  # for the main thread to raise
+            ended.set_exception(error)
+
+    # beside the main thread, where Ray Train would take over what Ctrl-C does
+    threading.Thread(target=fit, daemon=True).start()
+    failures: list[_Failure] = []
+    before, seen, kept = last_epoch(job.wanted.folder), 0, 0
+    try:
+        for message in _messages(queue, ended, lambda: room(needs, n)):
+            if isinstance(message, _Failure):
+                failures.append(message)
+            elif isinstance(message, dict):
+                kept += message["rows"] * (message["epoch"] > before)
+                yield message
+            else:
+                seen += message[0]
+                progress(*message)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        queue.shutdown(force=True)
+    progress(kept - seen, 0)  # the rows of an unfinished epoch, which another attempt repeats
+    return _why(ended.exception(), failures)
+
+
+def _messages(
+    queue: "Queue", ended: "Future[None]", room: Callable[[], str]
+) -> Iterator[_Failure | Facts | tuple[int, int]]:
+    """Yield what the workers say until they have ended; warn while none has come up."""
+    from ray.util.queue import Empty
+
+    is_up, warned = False, time.monotonic()
+    while True:
+        last = ended.done()  # nothing is put into the queue after that
+        try:
+            yield queue.get(block=not last, timeout=POLL_S)
+            is_up = True
+        except Empty:
+            if last:
+                return
+        if not is_up and time.monotonic() - warned > PATIENCE_S:
+            warned = time.monotonic()
+            log.warning("no worker has come up for %d s; %s", PATIENCE_S, room())
+
+
+def _trainer(
+    work: Callable[[], None], needs: Mapping[str, float], n: int, scratch: Path
+) -> "TorchTrainer":
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # the path of a model may be relative
+    gpus = needs.get("GPU", 0.0)
+    return TorchTrainer(
+        work,
+        torch_config=TorchConfig(backend="nccl" if gpus >= 1 else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=n, use_gpu=gpus > 0, resources_per_worker=dict(needs)
+        ),
+        run_config=RunConfig(name="warmup", storage_path=str(scratch)),
+    )
+
+
+def _why(failure: BaseException | None, said: Sequence[_Failure]) -> str:
+    """Return why a worker died without a word; nothing where all is well.
+
+    Args:
+        failure: of the training as a whole.
+        said: by workers that failed, in order.
+
+    Raises:
+        TamisError, OSError: of a worker, as it raised it.
+        WorkerError: anything else went wrong.
+    """
+    if failure is None:
+        return ""
+    for one in said:
+        if not isinstance(one.error, str):
+            raise one.error
+    failed: Mapping[int, Exception] = getattr(failure, "worker_failures", {})
+    silent = failed.keys() - {one.rank for one in said}  # others fail because these have died
+    if silent:
+        lost = failed[min(silent)]
+        reason = getattr(lost, "health_check_failure", lost)  # what Ray wraps says more
+        return str(reason).strip().splitlines()[0]
+    text = said[0].error if said else str(failure)
+    raise WorkerError(f"a worker of the warm-up failed unexpectedly:\n{text}") from failure

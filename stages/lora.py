@@ -7,7 +7,10 @@ mean learning rate of every epoch are kept beside the adapters, since the gradie
 
 The order of an epoch, the dropout of a step and the fresh adapters come from the seed alone. So
 what a start finds done it need not repeat: it goes on after the last finished epoch, and leaves the
-same bytes as one that was not interrupted (same machine, threads and `batch_tokens`).
+same bytes as one that was not interrupted (same machine, threads, `batch_tokens` and workers).
+
+Several workers (`stages.crew`) share the rows of every step. Without dropout the adapters are those
+of one worker, to rounding; with it, each draws masks of its own from seed, epoch, step and rank.
 """
 
 import math
@@ -26,6 +29,7 @@ from ..kernels.adam import BETAS, EPSILON
 from ..kernels.token_loss import token_loss
 from .adapters import Lora, attach_new
 from .checkpoints import facts_of, is_whole, read_moments, read_weights, write_checkpoint
+from .crew import ALONE, Crew
 from .modelled import ModelStage
 from .models import LM
 from .packing import pack, pad
@@ -46,6 +50,7 @@ class Training:
         positions: answer tokens of each that have a loss, at least one.
         batch_tokens: padded tokens of a pass.
         progress: called with rows and tokens after every pass.
+        crew: the workers that train together, of which this is one.
     """
 
     lm: LM
@@ -55,9 +60,12 @@ class Training:
     positions: Sequence[np.ndarray]
     batch_tokens: int
     progress: Callable[[int, int], None]
+    crew: Crew = ALONE
 
     def run(self, folder: Path) -> Iterator[dict[str, Any]]:
         """Train what is missing of the epochs; yield the facts of each checkpoint, in order.
+
+        Of a crew only the first worker writes and yields anything.
 
         Args:
             folder: gets `checkpoint-1` and so on.
@@ -93,11 +101,11 @@ class Training:
                 if epoch > done:
                     mine = rates[(epoch - 1) * per_epoch : epoch * per_epoch]
                     losses = self._epoch(epoch, lora, optimizer, mine)
-                    facts = self._facts(epoch, mine, losses)
-                    write_checkpoint(
-                        path, lora.settings, lora.parameters, _moments(lora, optimizer), facts
-                    )
-                yield dict(facts_of(str(path)))
+                    if self.crew.rank == 0:
+                        facts, moments = self._facts(epoch, mine, losses), _moments(lora, optimizer)
+                        write_checkpoint(path, lora.settings, lora.parameters, moments, facts)
+                if self.crew.rank == 0:  # for the others it may not be there yet
+                    yield dict(facts_of(str(path)))
 
     def _epoch(
         self, epoch: int, lora: Lora, optimizer: torch.optim.AdamW, rates: np.ndarray
@@ -107,7 +115,8 @@ class Training:
         order = np.random.default_rng([seed, epoch]).permutation(len(self.sequences))
         losses = []
         for step, rate in enumerate(rates):
-            torch.manual_seed((seed * 1_000_003 + epoch * 1_000_033 + step) % (1 << 63))
+            named = seed * 1_000_003 + epoch * 1_000_033 + step + self.crew.rank * 1_000_000_007
+            torch.manual_seed(named % (1 << 63))
             for group in optimizer.param_groups:
                 group["lr"] = float(rate)
             rows = order[step * batch : (step + 1) * batch]
@@ -128,7 +137,9 @@ class Training:
         return losses
 
     def _step(self, rows: np.ndarray, lora: Lora, optimizer: torch.optim.AdamW) -> float:
+        """Take one step over some rows; return the mean of their losses."""
         optimizer.zero_grad()
+        n_rows, rows = len(rows), rows[self.crew.share([len(self.sequences[i]) for i in rows])]
         total, lengths = 0.0, [len(self.sequences[i]) for i in rows]
         dropouts = _dropouts(self.lm.backbone)
         for module in dropouts:
@@ -138,7 +149,7 @@ class Training:
             ids = pad([self.sequences[i] for i in some])
             places, owner = Tokens.of([self.positions[i] for i in some]).at(range(len(some)))
             at = np.concatenate([self.positions[i] for i in some])[places]
-            share = 1 / (np.bincount(owner, minlength=len(some))[owner] * len(rows))
+            share = 1 / (np.bincount(owner, minlength=len(some))[owner] * n_rows)
             hidden = self.lm.hidden(torch.from_numpy(ids).to(self.lm.device))
             states = hidden[torch.from_numpy(owner), torch.from_numpy(at - 1)]
             targets = torch.from_numpy(ids[owner, at]).to(self.lm.device)
@@ -149,6 +160,7 @@ class Training:
             self.progress(len(some), sum(lengths[i] for i in batch))
         for module in dropouts:
             module.eval()
+        total = self.crew.add_up(list(lora.parameters.values()), total)
         if self.settings.max_grad_norm:
             nn.utils.clip_grad_norm_(lora.parameters.values(), self.settings.max_grad_norm)
         optimizer.step()
@@ -176,7 +188,11 @@ class Training:
 
 
 def training_of(
-    stage: ModelStage, settings: Warmup, rows: pa.Table, progress: Callable[[int, int], None]
+    stage: ModelStage,
+    settings: Warmup,
+    rows: pa.Table,
+    progress: Callable[[int, int], None],
+    crew: Crew = ALONE,
 ) -> Training:
     """Return the warm-up of the model of a stage; loads it, apart from what the stage holds.
 
@@ -185,6 +201,7 @@ def training_of(
         settings: how to train; with a seed.
         rows: conversations; those without answer tokens are left out.
         progress: called with rows and tokens after every pass.
+        crew: of several workers, of which this is one; all give the same rows.
 
     Raises:
         ModelError: the model cannot be used.
@@ -198,7 +215,8 @@ def training_of(
     if not len(places):
         raise DataError(f"none of the {len(rows)} rows of the warm-up has answer tokens")
     ids = [encoded[i].ids for i in places]
-    return Training(own._lm, stage.model, settings, ids, positions, stage.batch_tokens, progress)
+    budget = stage.batch_tokens
+    return Training(own._lm, stage.model, settings, ids, positions, budget, progress, crew)
 
 
 def last_epoch(folder: Path) -> int:

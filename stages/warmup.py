@@ -7,7 +7,7 @@ library that they call). The training itself is `stages.lora`, what it leaves `s
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +50,13 @@ class Warmup(BaseModel):
     """By default the signal's."""
     threads: int | None = Field(default=None, ge=1)
     """By default `engine.threads`; moves last digits."""
+    workers: int = Field(default=1, ge=1)
+    """That share the rows of every step, each with the whole model; more than one need the engine
+    `ray`. Moves last digits, and with dropout the masks."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes the adapters; one worker goes without saying."""
+        return self.model_dump(mode="json", exclude={"workers"} if self.workers == 1 else None)
 
 
 def chosen(sample_ids: pa.ChunkedArray, seed: int, share: float) -> np.ndarray:

@@ -123,7 +123,7 @@ class Gradient(ModelStage):
             from ..checkpoints import content_of  # torch
 
             return fields | {"adapters": [content_of(folder) for folder in self.adapters]}
-        return fields | {"warmup": self.warmup and self.warmup.model_dump(mode="json")}
+        return fields | {"warmup": self.warmup and self.warmup.identity()}
 
     def setup(self) -> None:
         """Load the model and put adapters on it.

@@ -144,14 +144,19 @@ class TestRay:
         with pytest.raises(WorkerError, match=r"(?s)Traceback.*KeyError: 'no such thing'"):
             list(ray_engine.run(stage(tmp_path, "raise"), tasks("raise-k")))
 
+    def test_a_worker_for_which_there_is_no_room_is_a_mistake(self, tmp_path, store, started):
+        engine = RayEngine(EngineConfig(memory=1 << 60), str(store.root), _started=True)
+        with pytest.raises(PlanError, match=r"a worker needs 1 CPU .*1.15292e\+18 memory"):
+            list(engine.run(stage(tmp_path), tasks("big-k")))
+
+    def test_workers_that_must_run_at_once_need_room_together(self, tmp_path, store, ray_engine):
+        assert ray_engine.reserve(stage(tmp_path), 2) == {"CPU": 1.0}
+        with pytest.raises(PlanError, match=r"3 workers at once need 3 CPU \(there are 2\)"):
+            ray_engine.reserve(stage(tmp_path), 3)
+
 
 def test_a_cluster_that_is_not_there_is_named(tmp_path, store):
     for address in ("127.0.0.1:1", "ray://127.0.0.1:1"):
         engine = RayEngine(EngineConfig(address=address), str(store.root))
         with pytest.raises(PlanError, match=f"'{address}': cannot join Ray: .*refused"):
             list(engine.run(stage(tmp_path), tasks()))
-
-    def test_a_worker_for_which_there_is_no_room_is_a_mistake(self, tmp_path, store, started):
-        engine = RayEngine(EngineConfig(memory=1 << 60), str(store.root), _started=True)
-        with pytest.raises(PlanError, match=r"a worker needs 1 CPU .*1.15292e\+18 memory"):
-            list(engine.run(stage(tmp_path), tasks("big-k")))

@@ -18,7 +18,7 @@ from tamis.pipeline.summary import (
     summarise_warmups,
 )
 from tamis.pipeline.token_view import Token, TokenView
-from tamis.pipeline.training import WarmedUp
+from tamis.pipeline.warmups import WarmedUp
 from tamis.tests.runs import quiet, run_config
 
 

@@ -7,6 +7,7 @@ import torch
 from tamis.errors import ModelError, WorkerError
 from tamis.stages import models
 from tamis.stages.checkpoints import content_of, facts_of, read_moments, read_weights
+from tamis.stages.crew import ALONE, Crew
 from tamis.stages.lora import Training, last_epoch, training_of
 from tamis.stages.signals.gradient import Gradient
 from tamis.stages.warmup import Warmup, learning_rates
@@ -23,9 +24,11 @@ def rows():
     return ids, [np.arange(len(row) - 4, len(row)) for row in ids]
 
 
-def train(model, folder, settings=SMALL, budget=128, progress=lambda rows, tokens: None):
+def train(
+    model, folder, settings=SMALL, budget=128, progress=lambda rows, tokens: None, crew=ALONE
+):
     lm = models.load(str(model))
-    return list(Training(lm, str(model), settings, *rows(), budget, progress).run(folder))
+    return list(Training(lm, str(model), settings, *rows(), budget, progress, crew).run(folder))
 
 
 def same(left, right):
@@ -104,6 +107,51 @@ def test_one_step_is_that_of_torch(gpt2, tmp_path):
         expected = 0.1 * weight.grad
         torch.testing.assert_close(found[name][0], expected, rtol=1e-3, atol=1e-6)
     assert facts_of(str(tmp_path / "checkpoint-1"))["loss"] == pytest.approx(total.item(), rel=1e-5)
+
+
+def test_the_shares_of_a_step_add_up_to_it(gpt2, tmp_path):
+    """What three workers would sum is the gradient and the loss of one; only the first writes."""
+    fields = {"batch": 20, "epochs": 1, "dropout": 0, "warmup_ratio": 0}
+    said = SMALL.model_copy(update=fields)
+    (alone,) = train(gpt2, tmp_path / "alone", said)
+    found = read_weights(str(tmp_path / "alone/checkpoint-1"))
+    moments = read_moments(str(tmp_path / "alone/checkpoint-1"), found)
+    said_by = []
+    for rank in range(3):
+        told = []
+        crew = Crew(rank, 3, lambda tensor, told=told: told.append(tensor.clone()))
+        yielded = train(gpt2, tmp_path / f"{rank}", said, crew=crew)
+        assert len(yielded) == (rank == 0) == (tmp_path / f"{rank}").exists()
+        said_by.append(told)
+    *gradients, loss = (sum(parts) for parts in zip(*said_by, strict=True))
+    assert float(loss) == pytest.approx(alone["loss"], rel=1e-6)
+    for (m, _), gradient in zip(moments.values(), gradients, strict=True):
+        torch.testing.assert_close(0.1 * gradient, m, rtol=1e-4, atol=1e-7)
+
+
+def test_a_step_with_fewer_rows_than_workers(gpt2, tmp_path):
+    said, seen = SMALL.model_copy(update={"batch": 19, "epochs": 1}), []
+    crew = Crew(2, 3, lambda tensor: None)
+    train(gpt2, tmp_path, said, progress=lambda *done: seen.append(done[0]), crew=crew)
+    assert sum(seen) == 6  # of 19 rows, and none of the last one
+
+
+def test_dropout_is_named_by_the_worker(gpt2, tmp_path):
+    """A second worker that sees the same rows as the first draws other masks, and its own again."""
+
+    class Greedy(Crew):
+        def share(self, lengths):
+            return np.arange(len(lengths))
+
+    def losses(rank):
+        told = []
+        crew = Greedy(rank, 2, lambda tensor: told.append(tensor.clone()))
+        said = SMALL.model_copy(update={"dropout": 0.5, "epochs": 1})
+        train(gpt2, tmp_path / f"{len(list(tmp_path.iterdir()))}", said, crew=crew)
+        return torch.stack([tensor for tensor in told if tensor.shape == (1,)])
+
+    first, second, again = losses(0), losses(1), losses(1)
+    assert torch.equal(second, again) and not torch.equal(first, second)
 
 
 def test_out_of_memory_says_what_to_set(gpt2, tmp_path, monkeypatch):

@@ -12,6 +12,12 @@ def test_defaults_are_the_published_ones():
     assert (said.share, said.epochs, said.batch, said.warmup_ratio) == (0.05, 4, 128, 0.03)
 
 
+def test_one_worker_goes_without_saying():
+    """The keys of warm-ups and gradients are those of before there was a choice."""
+    assert set(Warmup.model_fields) - set(Warmup().identity()) == {"workers"}
+    assert Warmup(workers=3).identity() == Warmup().identity() | {"workers": 3}
+
+
 def test_a_share_is_seeded_and_nested():
     ten, twenty = chosen(IDS, 0, 0.05), chosen(IDS, 0, 0.1)
     assert len(ten) == 10 and len(twenty) == 20 and set(ten) < set(twenty)
@@ -54,7 +60,9 @@ def test_weights_of_the_published_rates():
     np.testing.assert_allclose(normalised([0, 0]), [0.5, 0.5])
 
 
-@pytest.mark.parametrize("fields", [{"share": 0}, {"epochs": 0}, {"schedule": "step"}, {"x": 1}])
+@pytest.mark.parametrize(
+    "fields", [{"share": 0}, {"epochs": 0}, {"schedule": "step"}, {"workers": 0}, {"x": 1}]
+)
 def test_values_that_are_not_allowed(fields):
     with pytest.raises(ValueError, match=next(iter(fields))):
         Warmup(**fields)
