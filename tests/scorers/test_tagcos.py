@@ -109,14 +109,18 @@ class TestInvariance:
         more, less = (run(table, mode=mode, most=most) for most in (0.5, 0.2))
         some = np.array([pick is not None for pick in less["pick"].to_pylist()])
         assert some.sum() > 20
-        assert less.filter(some).equals(more.filter(some).set_column(
-            more.schema.get_field_index("weight"), "weight", less.filter(some)["weight"]
-        ))
+        assert less.filter(some).equals(
+            more.filter(some).set_column(
+                more.schema.get_field_index("weight"), "weight", less.filter(some)["weight"]
+            )
+        )
 
 
 def test_a_cluster_that_does_not_fit_is_named():
     table = drawn(60, clusters=1, numbers=8192)
-    with pytest.raises(DataError, match=r"cluster 0 of clusters has 60 rows of 8,192 numbers, .* 4"):
+    with pytest.raises(
+        DataError, match=r"cluster 0 of clusters has 60 rows of 8,192 numbers, .* 4"
+    ):
         Tagcos(memory_mb=1).fit([table])
     Tagcos(memory_mb=4).fit([table])
 

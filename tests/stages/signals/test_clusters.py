@@ -84,7 +84,7 @@ def test_k_of_car():
 
 
 def test_rows_without_a_vector_take_no_part():
-    owner, vectors = around([10, 9, 8])
+    _, vectors = around([10, 9, 8])
     more = [*vectors, None, [0.0] * 4, [9.0] * 4, None]
     status = ["ok"] * 27 + ["ok", "truncated", "not_finite", "empty"]
     table = rows(more, status)
@@ -111,9 +111,9 @@ class TestWhatTheCentroidsDependOn:
         stage = clusters(7, sample=100)
         state = stage.fit([self.TABLE])
         backwards = self.TABLE.take(np.arange(600)[::-1])
-        assert stage.fit([backwards.slice(0, 7), backwards.slice(7, 400), backwards.slice(407)]) == (
-            state
-        )
+        assert stage.fit(
+            [backwards.slice(0, 7), backwards.slice(7, 400), backwards.slice(407)]
+        ) == (state)
 
     def test_not_on_the_threads(self):
         states = []
