@@ -137,7 +137,9 @@ def fitted(step: Step, parts: Sequence[Part], store: Store, engine: Engine) -> S
             known = stage.scorer.aim({name: aim.rows(store) for name, aim in step.aims.items()})
         else:
             limit_threads(stage, engine.config.threads)
+            began = time.monotonic()
             known = stage.fit(_Tables(store, parts, step.reads))
+            log.info("%s: fitted to the pool in %.1f s", step.name, time.monotonic() - began)
         if known is not None:
             store.write_fitted(step.folder, known)
     return stage.fitted_with(known)

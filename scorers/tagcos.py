@@ -33,7 +33,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from ..errors import DataError
+from ..errors import ContractError, DataError
 from .base import NUMBERED, Scorer, row_status
 from .features import Features, there
 from .pursuit import Mode, pursue
@@ -103,6 +103,7 @@ class Tagcos(Scorer):
 
         Raises:
             DataError: a cluster takes more than `memory_mb`.
+            ContractError: vectors of different lengths.
         """
         sizes, numbers = self._sizes(pool)
         picks = [STATE.empty_table()]
@@ -129,8 +130,10 @@ class Tagcos(Scorer):
         return Features(column, f"{self.signal}.weights", self.unit)
 
     def _labels(self, rows: pa.Table) -> np.ndarray:
-        """The cluster of each row that has a number, -1 for others."""
+        """The cluster of each row that has a number and a vector, -1 for others."""
         numbered = pc.is_in(row_status(rows), pa.array(NUMBERED))
+        for name in (self._features.of, f"{self.signal}.weights"):
+            numbered = pc.and_(numbered, rows[name].combine_chunks().is_valid())
         labels = pc.fill_null(rows[f"{self.clusters}.label"].combine_chunks(), -1)
         return np.asarray(pc.if_else(numbered, labels, pa.scalar(-1, pa.int32())))
 
@@ -186,6 +189,11 @@ class Tagcos(Scorer):
             labels, names = self._labels(own), own["sample_id"].to_numpy(zero_copy_only=False)
             for some, block in self._features.blocks(own):
                 known = there(block)
+                if block.shape[1] != numbers:
+                    raise ContractError(
+                        f"{self._features.of} has vectors of {block.shape[1]} and of {numbers} "
+                        f"numbers"
+                    )
                 to = slice(at, at + int(known.sum()))
                 vectors[to], at = block[known], to.stop
                 owners[to], ids[to] = labels[some][known], names[some][known]

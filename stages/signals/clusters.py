@@ -23,6 +23,7 @@ import pyarrow as pa
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from ...errors import ContractError, DataError
+from ...scorers.base import NUMBERED
 from ...scorers.features import Features, there
 from ...scorers.matrices import matrix, unit
 from ...scorers.random import bits
@@ -137,7 +138,7 @@ class Clusters(Stage):
                 _check_length(self.of, block, centroids.shape[1])
                 labels[some], distances[some] = nearest(block, centroids)
         status = np.array(rows[self._features.status].to_pylist(), dtype=object)
-        numbered = np.isin(status, ("ok", "truncated"))
+        numbered = np.isin(status, NUMBERED)
         status[numbered & ~known] = "no_vector"
         columns = {
             "label": pa.array(labels, mask=~known),

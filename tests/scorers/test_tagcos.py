@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from tamis.errors import DataError
+from tamis.errors import ContractError, DataError
 from tamis.scorers.checks import check_scorer
 from tamis.scorers.tagcos import Tagcos
 from tamis.stages.selectors.base import Budget
@@ -152,8 +152,16 @@ def test_rows_without_a_gradient_take_no_part():
 def test_nothing_to_pick():
     table = rows([None, None], [None, None])
     assert run(table)["status"].to_pylist() == ["no_vector", "no_vector"]
+    unlike = rows([None, [1.0, 0.0]], [0, 0])  # clusters of something else
+    assert run(unlike, most=1.0)["status"].to_pylist() == ["not_reached", "ok"]
     with pytest.raises(ValueError, match="picks that `fit` finds"):
         Tagcos().score(table)
+
+
+def test_vectors_of_two_lengths():
+    parts = [rows([[1, 0]], [0]), rows([[1, 0, 0]], [0])]
+    with pytest.raises(ContractError, match=r"gradient\.adam has vectors of 3 and of 2 numbers"):
+        Tagcos().fit(parts)
 
 
 def test_checkpoints_are_weighed():
