@@ -14,7 +14,7 @@ from .logs import Reporter
 from .plan import Plan, Step
 from .pool import Pool
 from .store import Address, Part, Store
-from .task import Task
+from .task import Task, limit_threads
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def _run_step(
     tasks = [
         Task(part, names, step.reads, step.folder, step.whole) for part, names in missing.items()
     ]
-    stage = fitted(step, pool.parts, store) if tasks else step.stage
+    stage = fitted(step, pool.parts, store, engine) if tasks else step.stage
     return run_tasks((step, stage, 0), tasks, len(pool.parts), store, engine, reporter)
 
 
@@ -122,22 +122,27 @@ def _say_spent(name: str, spent: Mapping[str, float], reporter: Reporter) -> Non
         reporter.say(f"{name}: out of memory, {splits:.0f} batches were halved")
 
 
-def fitted(step: Step, parts: Sequence[Part], store: Store) -> Stage:
-    """Return the stage of a step, with what its scorer must know of the whole pool or its targets.
+def fitted(step: Step, parts: Sequence[Part], store: Store, engine: Engine) -> Stage:
+    """Return the stage of a step, with what it must know of the whole pool or of its targets.
 
-    That is kept in the store, and found once: the key of such a step holds all their rows.
+    That is kept in the store, and found once, in this process: the key of such a step holds all
+    their rows.
     """
-    if not isinstance(step.stage, Score) or not (step.stage.scorer.fits_pool or step.aims):
-        return step.stage
+    stage = step.stage
+    if not stage.fits_pool and not step.aims:
+        return stage
     known = store.read_fitted(step.folder)
-    if known is None and step.aims:
-        known = step.stage.scorer.aim({name: aim.rows(store) for name, aim in step.aims.items()})
-        store.write_fitted(step.folder, known)
-    elif known is None:
-        known = step.stage.scorer.fit(_Tables(store, parts, step.reads))
+    if known is None:
+        if isinstance(stage, Score) and step.aims:
+            known = stage.scorer.aim({name: aim.rows(store) for name, aim in step.aims.items()})
+        else:
+            limit_threads(stage, engine.config.threads)
+            began = time.monotonic()
+            known = stage.fit(_Tables(store, parts, step.reads))
+            log.info("%s: fitted to the pool in %.1f s", step.name, time.monotonic() - began)
         if known is not None:
             store.write_fitted(step.folder, known)
-    return step.stage.fitted_with(known)
+    return stage.fitted_with(known)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ OBJECT_STORE_BYTES = 256 << 20  # receipts are small
 class Engine(Protocol):
     """Runs tasks of a stage."""
 
+    config: EngineConfig
+
     def run(self, stage: Stage, tasks: Sequence[Task]) -> Iterator[Receipt]:
         """Yield a receipt for each task as it is done, in any order."""
         ...

@@ -248,7 +248,9 @@ class _Planner:
         }
         if stage.depends_on_hardware:
             made["threads"] = self.config.engine.threads
-        if isinstance(params, Scorer) and params.fits_pool:
+        if stage.fits_pool:
+            if stage.n_rounds > 1:
+                raise PlanError(f"signals.{name} fits the whole pool, and so cannot work in rounds")
             made["pool"] = [part.name(whole) for part in self.pool.parts]
         aims = self.aims.get(name, {})
         if aims:

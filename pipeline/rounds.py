@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 
 from ..errors import PlanError
 from ..stages.base import Stage
-from ..stages.score import Score
 from ..stages.selectors.base import Budget, Selector
 from .compute import StepReport, fitted, run_tasks
 from .executor import Engine
@@ -107,7 +106,8 @@ class Settling:
         """
         signal = self.rounds.signal
         scorers = [
-            (step, fitted(step, self.pool.parts, self.store)) for step in self.rounds.scorers
+            (step, fitted(step, self.pool.parts, self.store, engine))
+            for step in self.rounds.scorers
         ]
         doubted = self._with_numbers(table)
         self.taken = [len(doubted)]
@@ -131,8 +131,8 @@ class Settling:
         places = self._by_part(rows)
         for step in self.rounds.scorers:
             stage = step.stage
-            if isinstance(stage, Score) and stage.scorer.fits_pool:
-                stage = stage.fitted_with(stage.scorer.fit(_Joined(self, step, places, last)))
+            if stage.fits_pool:
+                stage = stage.fitted_with(stage.fit(_Joined(self, step, places, last)))
             table = _replaced(table, rows, self._rescored(step, stage, places, last))
         return table
 

@@ -8,7 +8,7 @@
       <use>-<key>/<column>/<part hash>.parquet    one column of one part; under <part rows> where
                                                   it comes from more than the conversations
       <use>-<key>/step.json                       the text that was hashed into the key
-      <use>-<key>/fitted.parquet                  what a scorer must know of all rows or of targets
+      <use>-<key>/fitted.parquet                  what a step must know of all rows or of targets
       <use>-<key>/<round>/<part hash>/            see `round_files`
 
 A file gets its name only when it is whole (written aside, synced, renamed), and nothing is ever

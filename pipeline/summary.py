@@ -37,6 +37,11 @@ def summarise(folder: Path, manifest: Mapping[str, Any], was_done: bool) -> Rend
         lines.append(
             f"in rounds:       {rounds['took']:,} of {rounds['of']:,} copies ({share:.1%})"
         )
+    limit, cost = manifest["budget"]["limit"], manifest["budget"]["cost"]
+    if cost is None and kept < limit:
+        lines.append(
+            f"under budget:    {kept:,} of {limit:,} rows; below is where the others ended"
+        )
     if pool["rejected"]:
         lines.append(f"rejected rows:   {folder / 'rejected.parquet'}")
     parts: list[RenderableType] = [Text("\n".join(lines)), _ends(manifest["ends"])]

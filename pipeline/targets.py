@@ -99,6 +99,11 @@ def check_reads(config: Config, scorer: str) -> None:
                 raise PlanError(f"{reader} reads {name}; of a target only signals can be read")
             if maker in config.signals and config.signals[maker].n_rounds > 1:
                 raise PlanError(f"{reader} reads signals.{maker}, which works in rounds")
+            if maker in config.signals and config.signals[maker].fits_pool:
+                raise PlanError(
+                    f"{reader} reads signals.{maker}, which is fitted to the pool and says nothing "
+                    f"of other rows"
+                )
 
 
 def find_aim(

@@ -71,6 +71,7 @@ def compute(stage: Stage, task: Task, root: str) -> Receipt:
 
 def limit_threads(stage: Stage, threads: int) -> None:
     """Let the libraries that a stage computes with use so many threads in this process."""
+    stage.use_threads(threads)
     if stage.depends_on_hardware:
         import torch  # only stages that compute with it
 

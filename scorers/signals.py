@@ -44,6 +44,8 @@ PER_ROW = {
     "answer_words": pa.int32(),  # separated by white space
     "instruction_words": pa.int32(),
     "embedding": pa.list_(pa.float16()),  # unit norm
+    "label": pa.int32(),  # clusters: which, from 0, the largest first
+    "distance": pa.float32(),  # of the row's vector to the centroid of its cluster
     "status": pa.string(),  # of the row: ok, truncated, or why there is no number
     "given.status": pa.string(),  # of the pass: ok or not_finite; null without one
     "alone.status": pa.string(),

@@ -3,17 +3,22 @@
 A stage may work in *rounds*: all rows take part in the first, later ones add to the lists of the
 rows that a selector still doubts. What a row has after all rounds does not depend on who asked.
 
+A stage that must see the whole pool before it can say anything of a row has `fits_pool`: then `fit`
+returns what it found as an Arrow table, which is stored and sent to workers like any other result.
+Such a stage works in one round, on the pool only and not on targets.
+
 A stage is expensive and may hold a model. Like a scorer it is its own configuration. Its name in
 the config prefixes its columns: a stage that adds `status` and is called `base` makes
 `base.status`; inside the stage the prefix does not appear.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, final
 
 import pyarrow as pa
+from pydantic import PrivateAttr
 
 from ..errors import ContractError
 from ..scorers.base import Params
@@ -53,6 +58,8 @@ class Stage(Params, ABC):
     depends_on_hardware: ClassVar[bool] = False
     """True if last digits depend on the number of threads, which then is part of its identity."""
 
+    _fitted: pa.Table | None = PrivateAttr(default=None)
+
     @property
     @abstractmethod
     def reads(self) -> pa.Schema:
@@ -87,6 +94,28 @@ class Stage(Params, ABC):
             number: from 0 to `n_rounds` - 1.
         """
         return 1
+
+    @property
+    def fits_pool(self) -> bool:
+        """Whether `fit` must see the whole pool before any row can be run; default: no."""
+        return False
+
+    def fit(self, pool: Iterable[pa.Table]) -> pa.Table | None:
+        """Return what must be known of the whole pool, small enough to hold in every worker.
+
+        Args:
+            pool: tables of the `reads` columns, part by part; can be read more than once.
+        """
+        return None
+
+    def fitted_with(self, state: pa.Table | None) -> Self:
+        """Return this stage with what `fit` found, which `run` then has as `_fitted`."""
+        stage = self.model_copy()
+        stage._fitted = state
+        return stage
+
+    def use_threads(self, threads: int) -> None:
+        """Let the libraries that `fit` and `run` call use so many threads; default: as they do."""
 
     def resources(self) -> Resources:
         """Return what one worker needs."""

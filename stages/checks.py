@@ -27,6 +27,9 @@ def check_stage(stage: Stage, rows: pa.Table, rtol: float = 1e-4) -> None:
     rows = rows.select(stage.reads.names)
     if pickle.loads(pickle.dumps(stage)) != stage:
         raise ContractError(f"{name} does not survive pickle unchanged")
+    half = len(rows) // 2
+    if stage.fits_pool:
+        stage = _fitted(stage, rows, half)
     stage.setup()
     whole = stage(rows, wanted)
     if not whole.equals(stage(rows, wanted)):
@@ -34,7 +37,6 @@ def check_stage(stage: Stage, rows: pa.Table, rtol: float = 1e-4) -> None:
     for column in wanted:
         if not stage(rows, [column])[column].equals(whole[column]):
             raise ContractError(f"{name} gives another {column} when only that is wanted")
-    half = len(rows) // 2
     parts = pa.concat_tables([stage(rows.slice(0, half), wanted), stage(rows.slice(half), wanted)])
     for column in wanted:
         if not _close(parts[column].to_pylist(), whole[column].to_pylist(), rtol):
@@ -63,6 +65,20 @@ def check_selector(selector: Selector, pool: pa.Table, limit: int = 2) -> None:
         raise ContractError(f"{name} keeps rows of an empty pool")
     if pickle.loads(pickle.dumps(selector)) != selector:
         raise ContractError(f"{name} does not survive pickle unchanged")
+
+
+def _fitted(stage: Stage, rows: pa.Table, half: int) -> Stage:
+    """Return the stage with what it finds in the rows, as it reaches a worker."""
+    name = type(stage).__name__
+    if stage.n_rounds > 1:
+        raise ContractError(f"{name} fits the pool, and so cannot work in {stage.n_rounds} rounds")
+    state = stage.fit([rows])
+    if state != stage.fit([rows.slice(0, half), rows.slice(half)]):
+        raise ContractError(f"{name}.fit depends on how the pool is cut into parts")
+    fitted = pickle.loads(pickle.dumps(stage.fitted_with(state)))
+    if not isinstance(fitted, Stage) or fitted != stage.fitted_with(state):
+        raise ContractError(f"{name} does not survive pickle with what it has fitted")
+    return fitted
 
 
 def _close(left: object, right: object, rtol: float) -> bool:

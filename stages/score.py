@@ -1,10 +1,10 @@
 """Runs one scorer over the parts of a pool, like any other stage."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 import pyarrow as pa
-from pydantic import PrivateAttr, SerializeAsAny
+from pydantic import SerializeAsAny
 
 from ..scorers.base import Scorer
 from .base import Stage
@@ -15,8 +15,6 @@ class Score(Stage):
     """Adds `score`, `status` and the details of a scorer."""
 
     scorer: SerializeAsAny[Scorer]
-
-    _fitted: pa.Table | None = PrivateAttr(default=None)
 
     @property
     def reads(self) -> pa.Schema:
@@ -33,11 +31,17 @@ class Score(Stage):
         """Return the scorer's own identity."""
         return self.scorer.identity()
 
-    def fitted_with(self, fitted: pa.Table | None) -> "Score":
-        """Return this stage with what `Scorer.fit` found in the pool, or `aim` in the targets."""
-        fitted_stage = self.model_copy()
-        fitted_stage._fitted = fitted
-        return fitted_stage
+    @property
+    def fits_pool(self) -> bool:
+        """As the scorer."""
+        return self.scorer.fits_pool
+
+    def fit(self, pool: Iterable[pa.Table]) -> pa.Table | None:
+        """Return what the scorer must know of the whole pool.
+
+        What it must know of targets (`Scorer.aim`) takes the same place.
+        """
+        return self.scorer.fit(pool)
 
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         """Return the wanted of score, status and details."""

@@ -13,6 +13,7 @@ NEEDED = {
     "gradient": {"model": "x"},
     "column": {"column": "data.x"},
     "embedding_column": {"column": "data.x"},
+    "clusters": {"of": "base.embedding"},
     "top_k": {"by": "a.score"},
     "band": {"by": "a.score"},
     "quota": {"by": "a.score"},

@@ -8,6 +8,7 @@ from tamis.pipeline.plan import make_plan
 from tamis.pipeline.pool import pool_key, read_pool
 from tamis.pipeline.store import Store
 from tamis.tests.runs import quiet, run_config
+from tamis.tests.tiny import alpaca, write_jsonl
 
 
 class Counting(LocalEngine):
@@ -102,3 +103,36 @@ def test_what_must_see_the_whole_pool_is_fitted_on_it_once(tmp_path, monkeypatch
     monkeypatch.setattr(type(config.scorers["middle"]), "fit", unused)
     _, run = work(config)
     assert run()[-1].computed == 4
+
+
+def test_a_signal_is_fitted_on_the_pool_once(tmp_path, monkeypatch):
+    rows = [row | {"v": [i % 3, i % 5, 1]} for i, row in enumerate(alpaca(60))]
+    path = write_jsonl(tmp_path / "pool.jsonl", rows)
+    fields = {
+        "data": [{"name": "pool", "path": str(path)}],
+        "signals": {
+            "e": {"use": "embedding_column", "column": "data.v"},
+            "groups": {"use": "clusters", "of": "e.embedding", "k": 4},
+        },
+        "scorers": {"far": {"use": "column", "column": "groups.distance"}},
+        "selector": [{"use": "top_k", "by": "far.score"}],
+        "engine": {"kind": "local", "threads": 2},
+    }
+    config = run_config(tmp_path, **fields)
+    _, run = work(config)
+    threads = []
+    kind = type(config.signals["groups"])
+    monkeypatch.setattr(kind, "use_threads", lambda self, n: threads.append(n))
+    run()
+    assert threads == [2, 2]  # to fit, and to run
+    store = Store(config_path(config))
+    (folder,) = store.root.glob("clusters-*")
+    assert sum(store.read_fitted(folder.name)["size"].to_pylist()) == 60
+    shutil.rmtree(folder / "distance")
+
+    def unused(self, pool):
+        raise AssertionError("it is known already")
+
+    monkeypatch.setattr(kind, "fit", unused)
+    _, run = work(config)
+    assert [report.computed for report in run()] == [0, 4, 0]

@@ -93,6 +93,31 @@ class TestKeys:
         assert first["ifd"] == second["ifd"]
         assert first["mid"] != second["mid"]
 
+    def test_a_fitted_signal_and_all_after_it_are_of_this_pool(self, gpt2):
+        signals = {
+            "base": {"use": "forward", "model": str(gpt2), "dtype": "fp32"},
+            "groups": {"use": "clusters", "of": "base.embedding", "k": 2},
+        }
+        scorers = {"far": {"use": "column", "column": "groups.distance"}, "ifd": {"use": "ifd"}}
+        made = [plan(gpt2, pool, signals=signals, scorers=scorers) for pool in (POOL, BIGGER)]
+        first, second = map(keys, made)
+        assert first["base"] == second["base"]
+        assert first["ifd"] == second["ifd"]
+        assert first["groups"] != second["groups"]
+        assert first["far"] != second["far"]
+        assert plan(gpt2, signals=signals, scorers=scorers) == made[0]
+
+    def test_a_fitted_signal_works_in_one_round(self, gpt2, monkeypatch):
+        from tamis.stages.signals.length import Length
+
+        monkeypatch.setattr(Length, "fits_pool", True)
+        signals = {"length": {"use": "length"}}
+        scorers = {"ifd": {"use": "length", "unit": "chars"}}
+        assert plan(gpt2, signals=signals, scorers=scorers).steps
+        monkeypatch.setattr(Length, "n_rounds", 2)
+        with pytest.raises(PlanError, match=r"signals\.length fits the whole pool"):
+            plan(gpt2, signals=signals, scorers=scorers)
+
 
 def test_scorers_may_read_each_other(gpt2):
     scorers = {"again": {"use": "column", "column": "ifd.score"}, "ifd": {"use": "ifd"}}

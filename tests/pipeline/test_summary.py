@@ -37,6 +37,13 @@ def test_a_summary_says_where_and_why(tmp_path):
         assert line in text
     again = shown(summarise(result.folder.path, result.manifest, was_done=True))
     assert again.startswith("already done: 60 rows in")
+    assert "under budget" not in text
+
+
+def test_a_budget_that_was_not_filled_is_named(tmp_path):
+    result = select(run_config(tmp_path, budget={"rows": 60}), quiet())
+    text = shown(summarise(result.folder.path, result.manifest, was_done=False))
+    assert "under budget:    59 of 60 rows; below is where the others ended" in text
 
 
 def test_warmups_show_their_checkpoints():

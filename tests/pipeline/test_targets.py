@@ -225,6 +225,18 @@ class TestPlan:
         with pytest.raises(PlanError, match=r"reads signals\.noisy, which works in rounds"):
             make_plan(config(tmp_path, signals=signals), POOL, {"gsm": GSM})
 
+    def test_a_fitted_signal_says_nothing_of_a_target(self, tmp_path, fake, monkeypatch):
+        from tamis.scorers.similarity import Similarity
+
+        reads = pa.schema([("groups.label", pa.int32())])
+        monkeypatch.setattr(Similarity, "target_reads", reads)
+        signals = {
+            "base": {"use": "forward", "model": "m", "dtype": "fp32"},
+            "groups": {"use": "clusters", "of": "base.embedding"},
+        }
+        with pytest.raises(PlanError, match=r"reads signals\.groups, which is fitted to the pool"):
+            make_plan(config(tmp_path, signals=signals), POOL, {"gsm": GSM})
+
     def test_targets_or_a_fit(self, tmp_path, fake, monkeypatch):
         from tamis.scorers.similarity import Similarity
 

@@ -50,3 +50,17 @@ def test_device():
 
 def test_plain_json():
     assert plain_json({"a": None, "b": 0}) == {"b": 0}
+
+
+def test_by_default_nothing_is_fitted():
+    stage = Given(table=ROWS)
+    assert not stage.fits_pool
+    assert stage.fit([ROWS]) is None
+    stage.use_threads(3)
+
+
+def test_what_was_fitted_goes_into_a_copy():
+    stage = Given(table=ROWS)
+    fitted = stage.fitted_with(ROWS)
+    assert fitted._fitted is ROWS
+    assert stage._fitted is None

@@ -37,6 +37,30 @@ class Historic(Base):
         return pa.table({name: pa.array([float(len(wanted))] * len(rows)) for name in wanted})
 
 
+@final
+class FromMean(Base):
+    """Distance to the pool's mean; may count parts, which it must not, or work in rounds."""
+
+    counts_parts: bool = False
+    rounds: int = 1
+
+    @property
+    def fits_pool(self):
+        return True
+
+    @property
+    def n_rounds(self):
+        return self.rounds
+
+    def fit(self, pool):
+        parts = [table["x"].to_numpy() for table in pool]
+        return pa.table({"mean": [np.concatenate(parts).mean() + len(parts) * self.counts_parts]})
+
+    def run(self, rows, wanted):
+        found = rows["x"].to_numpy() - self._fitted["mean"][0].as_py()
+        return pa.table({name: found for name in wanted})
+
+
 POOL = pa.table({"row_id": [0, 1, 2], "sample_id": ["a", "b", "c"], "x": [1.0, 2.0, 3.0]})
 
 
@@ -48,6 +72,14 @@ def test_stages():
         check_stage(Historic(), POOL)
     with pytest.raises(ContractError, match="two rows"):
         check_stage(Good(), POOL.slice(0, 1))
+
+
+def test_stages_that_see_the_whole_pool():
+    check_stage(FromMean(), POOL)
+    with pytest.raises(ContractError, match=r"FromMean\.fit depends on how the pool is cut"):
+        check_stage(FromMean(counts_parts=True), POOL)
+    with pytest.raises(ContractError, match="cannot work in 2 rounds"):
+        check_stage(FromMean(rounds=2), POOL)
 
 
 @final

@@ -35,7 +35,10 @@ def test_runs_the_scorer():
 def test_what_was_fitted_travels_with_it():
     rows = pa.table({"x": [1.0, 2.0, 3.0]})
     scorer = Column(column="x", prefer="middle")
-    stage = pickle.loads(pickle.dumps(Score(scorer=scorer).fitted_with(scorer.fit([rows]))))
+    stage = Score(scorer=scorer)
+    assert stage.fits_pool
+    assert not Score(scorer=Column(column="x")).fits_pool
+    stage = pickle.loads(pickle.dumps(stage.fitted_with(stage.fit([rows]))))
     assert stage(rows, ["score"])["score"].to_pylist()[1] == 0
 
 
@@ -45,6 +48,7 @@ def test_identity_is_the_scorers():
 
 def test_contract():
     check_stage(Score(scorer=Column(column="x")), pa.table({"x": [1.0, 2.0, 3.0]}))
+    check_stage(Score(scorer=Column(column="x", prefer="middle")), pa.table({"x": [1.0, 2.0, 3.0]}))
 
 
 def test_details_are_columns_like_the_score():
