@@ -161,7 +161,7 @@ def bits(
 def narrow(table: pa.Table, column: str, dim: int, keep: Keep, n: int) -> pa.Table:
     """A table with the first numbers of each of n checkpoints of a column, kept in another form."""
     stored = matrix(table[column], column).astype(np.float32)
-    ok = ~np.isnan(stored).any(axis=1)
+    ok = np.asarray(~np.isnan(stored).any(axis=1))
     split = stored[ok].reshape(int(ok.sum()), n, -1)[:, :, :dim]
     split = split / np.linalg.norm(split, axis=2, keepdims=True)
     made = [kept(split[:, i], keep) for i in range(n)]

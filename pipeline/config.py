@@ -120,7 +120,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=NAME)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
     data: list[Source] = Field(min_length=1)
     targets: dict[Annotated[str, Field(pattern=BLOCK_NAME)], Target] = {}
     """Example rows of what the chosen data should be good for, by name; scorers aim at them."""

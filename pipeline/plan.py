@@ -182,6 +182,8 @@ class _Planner:
     def check_settings(self, reader: str, scorer: Scorer) -> None:
         """Check what a scorer requires of its signal."""
         name = getattr(scorer, "signal", "")
+        if (stage := self.config.signals.get(name)) and (why := scorer.misfit(dict(stage))):
+            raise PlanError(f"{reader} does not fit signals.{name}: {why}")
         for setting, value in scorer.requires.items():
             has = getattr(self.config.signals.get(name), setting, value)
             if has != value:

@@ -24,11 +24,12 @@ from .folder import CURATED, RunFolder, claim
 from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pin_sources, pool_key, read_pool, rejected_rows
+from .queries import with_names
 from .rounds import Settle, Settling, find_rounds
 from .store import Store, whole_file
 from .targets import as_pools, pin_targets
 from .training import prepared
-from .warmups import warmed_up
+from .warmups import needs_training, warmed_up
 
 log = logging.getLogger(__name__)
 
@@ -80,10 +81,13 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     config = pin(config)
     store = Store(Path(config.store))
     name = pool_key(config)
-    pool, plan = _open(config, store, name, reporter)
-    selection.check_selectors(config.selector)
-    find_rounds(plan, config.selector, "doubted")
-    selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
+
+    def check(pool: Pool, plan: Plan) -> None:
+        selection.check_selectors(config.selector)
+        find_rounds(plan, config.selector, "doubted")
+        selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
+
+    pool, plan = undamaged(store, lambda: _open(config, store, name, reporter, check))
     folder = claim(config, manifest.result_fingerprint(config, pool, plan), overwrite)
     if folder.is_done:
         return Result(folder, folder.manifest, was_done=True)
@@ -179,12 +183,23 @@ def pin(config: Config) -> Config:
     return config.model_copy(update={"signals": signals})
 
 
-def _open(config: Config, store: Store, name: str, reporter: Reporter) -> tuple[Pool, Plan]:
+def _open(
+    config: Config,
+    store: Store,
+    name: str,
+    reporter: Reporter,
+    check: Callable[[Pool, Plan], None] = lambda pool, plan: None,
+) -> tuple[Pool, Plan]:
+    """Read and plan; train adapters only once all that can be checked has been."""
     targets = {  # first: they are small, and a mistake there is soon found
         target: _open_pool(own, store, pool_key(own), reporter)
         for target, own in as_pools(config).items()
     }
     pool = _open_pool(config, store, name, reporter)
+    plan = make_plan(config, pool, targets)
+    check(pool, plan)
+    if not needs_training(config):
+        return pool, plan
     return pool, make_plan(prepared(config, store, pool, reporter), pool, targets)
 
 
@@ -210,6 +225,7 @@ def _choose_and_export(
     shutil.rmtree(folder.path / CURATED, ignore_errors=True)  # of an attempt that broke off
     budget = selection.budget_of(config.budget, scored.pool.n_rows, scored.plan.cost)
     decisions = selection.decide(scored.table, config.selector, budget)
+    decisions = with_names(decisions, config, scored.plan, store)
     rejected = rejected_rows(store, config, scored.pool)
     table = ledger.make_ledger(scored.table, decisions, list(config.scorers), rejected)
     pq.write_table(table, folder.path / "ledger.parquet", compression="zstd")

@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..errors import ArtifactError
+from ..errors import ArtifactError, DataError
 from ..stages.columns import as_kind
 
 log = logging.getLogger(__name__)
@@ -185,9 +185,15 @@ class Store:
             partial.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
     def set_aside(self, error: ArtifactError) -> None:
-        """Rename a damaged file, so that it is computed again."""
-        log.warning("damaged, set aside and computed again: %s", error)
+        """Rename a damaged file, so that it is computed again.
+
+        Raises:
+            DataError: it is no file of the store.
+        """
         path = Path(error.path)
+        if not path.absolute().is_relative_to(self.root.absolute()):
+            raise DataError(f"damaged file: {error}") from error
+        log.warning("damaged, set aside and computed again: %s", error)
         if path.exists():
             path.rename(path.with_name(f"{path.name}.damaged"))
 

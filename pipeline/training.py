@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArtifactError, PlanError, TamisError, WorkerError
+from ..errors import PlanError, TamisError, WorkerError
 from .config import Config, EngineConfig
 from .executor import ATTEMPTS, PATIENCE_S, RayEngine, room
 from .logs import Reporter
@@ -55,13 +55,9 @@ def prepared(config: Config, store: Store, pool: Pool, reporter: Reporter) -> Co
     Raises:
         TamisError: what stopped it; finished epochs are kept.
     """
-    try:
-        asked = wanted(config, store, pool)
-        for one in asked:
-            _train(one, store, pool, config.engine, reporter)
-    except ArtifactError as error:
-        store.set_aside(error)
-        raise
+    asked = wanted(config, store, pool)
+    for one in asked:
+        _train(one, store, pool, config.engine, reporter)
     return with_adapters(config, asked)
 
 
@@ -72,7 +68,7 @@ def warm_up(config: Config, reporter: Reporter) -> list[WarmedUp]:
         PlanError: no signal has a `warmup`.
         TamisError: what stopped it; finished epochs are kept.
     """
-    from .run import pin
+    from .run import pin, undamaged
 
     if not needs_training(config):
         raise PlanError(
@@ -83,15 +79,20 @@ def warm_up(config: Config, reporter: Reporter) -> list[WarmedUp]:
     store, name = Store(Path(config.store)), pool_key(config)
     pool = find_pool(store, name) or read_pool(config, store, name, lambda n: None)
     check_strict(config, store, pool)
-    prepared(config, store, pool, reporter)
-    return warmed_up(config, store, pool)
+
+    def work() -> list[WarmedUp]:
+        prepared(config, store, pool, reporter)
+        return warmed_up(config, store, pool)
+
+    return undamaged(store, work)
 
 
 def _train(one: Wanted, store: Store, pool: Pool, engine: EngineConfig, reporter: Reporter) -> None:
     """Train what is missing of one warm-up."""
-    from ..stages.lora import last_epoch  # torch
+    from ..stages.lora import check_epochs, last_epoch  # torch
 
     done, epochs = last_epoch(one.folder), one.settings.epochs
+    check_epochs(one.folder, done)
     if done >= epochs:
         return
     job = _Job(one, pool, str(store.root.absolute()))

@@ -73,6 +73,14 @@ class Scorer(Params, ABC):
         """Settings that its signal must have, checked before anything runs; default: none."""
         return {}
 
+    def misfit(self, signal: Mapping[str, Any]) -> str:
+        """Return why it cannot work with the settings of its signal; empty if it can.
+
+        Args:
+            signal: its fields, as the config has them; a user's own may have others.
+        """
+        return ""
+
     @property
     def fits_pool(self) -> bool:
         """Whether `fit` must see the whole pool before any row can be scored; default: no."""

@@ -14,7 +14,8 @@ vector holds, one after the other. Vectors may be of any length and of any type 
 as signs counts alike for every query.
 """
 
-from typing import Literal, final
+from collections.abc import Mapping
+from typing import Any, Literal, final
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,20 @@ class Influence(Matching):
     aggregate: Aggregate = "mean_max"
     dim: int | None = Field(default=None, ge=1)
     """Use only the first so many numbers of each checkpoint."""
+
+    def misfit(self, signal: Mapping[str, Any]) -> str:
+        """Return why the gradients are not what its settings are about."""
+        dim, form = signal.get("dim"), signal.get("keep", "fp16")
+        if self.dim is not None and signal.get("kind", "dense") != "dense":
+            return f"dim ({self.dim}) takes the first numbers, which say nothing but in kind: dense"
+        if self.dim is not None and isinstance(dim, int) and self.dim > dim:
+            return f"dim is {self.dim}, but the signal has dim: {dim}"
+        if self.aggregate == "cosine_of_mean" and (signal.get("normalise") or form != "fp16"):
+            return (
+                f"aggregate: cosine_of_mean needs gradients as long as they are, normalise: false "
+                f"and keep: fp16; they have normalise: {signal.get('normalise')} and keep: {form}"
+            )
+        return ""
 
     @property
     def reads(self) -> pa.Schema:

@@ -94,9 +94,9 @@ class Matching(Scorer):
 
     @property
     def optional(self) -> pa.Schema:
-        """Similarity to each query, and the score for each target, in order."""
-        lists = pa.list_(pa.float32())
-        return pa.schema([("by_query", lists), ("by_target", lists)])
+        """Similarity to each query; the score for each target, and the query that it is from."""
+        lists, places = pa.list_(pa.float32()), pa.list_(pa.int32())
+        return pa.schema([("by_query", lists), ("by_target", lists), ("query_by_target", places)])
 
     @property
     @abstractmethod
@@ -172,17 +172,23 @@ class Matching(Scorer):
         """Score, place of the best query, and the optional details of a few rows."""
         sims = self._similarities(rows, queries)
         by_group = np.stack([self._of_group(sims[:, g]) for g in queries.groups], axis=1)
-        group = by_group.argmax(1)
-        best = np.array(
-            [(g := queries.groups[k])[sims[i, g].argmax()] for i, k in enumerate(group)], np.int64
-        )
-        found = {"score": by_group.max(1).astype(np.float32), "best": best}
+        # rounded, or which of two equal queries is the best would depend on the block
+        sims, by_group = sims.astype(np.float32), by_group.astype(np.float32)
+        first = np.stack([g[sims[:, g].argmax(1)] for g in queries.groups], axis=1)
+        line = np.arange(len(sims))
+        found = {"score": by_group.max(1), "best": first[line, by_group.argmax(1)]}
         if "by_query" in optional:
-            found["by_query"] = sims.astype(np.float32)
+            found["by_query"] = sims
+        owners = [
+            np.flatnonzero(queries.owner == owner) for owner in range(queries.owner.max() + 1)
+        ]
         if "by_target" in optional:
-            owners = range(queries.owner.max() + 1)
-            of_target = [by_group[:, queries.owner == owner].max(1) for owner in owners]
-            found["by_target"] = np.stack(of_target, axis=1).astype(np.float32)
+            of_target = [by_group[:, own].max(1) for own in owners]
+            found["by_target"] = np.stack(of_target, axis=1)
+        if "query_by_target" in optional:
+            nearest = [first[line, own[by_group[:, own].argmax(1)]] for own in owners]
+            places = np.array([-1 if place is None else place for place in queries.query])
+            found["query_by_target"] = places[np.stack(nearest, axis=1)].astype(np.int32)
         return found
 
     def _of_group(self, sims: np.ndarray) -> np.ndarray:
@@ -230,7 +236,7 @@ class Matching(Scorer):
                 "target": pa.array([name] * n, pa.string()),
                 "subtask": pa.array(subtasks, pa.string()),
                 "query": pa.array(places, pa.int32()),
-                "vector": _lists(weighted.reshape(n, -1)),
+                "vector": _lists(weighted.reshape(n, -1).astype(np.float32)),
                 "checkpoints": pa.array([len(weights)] * n, pa.int32()),
                 "numbers": pa.array([numbers] * n, pa.int32()),
             }
@@ -274,8 +280,8 @@ def _check(name: str, rows: pa.Table, vectors: np.ndarray, column: str) -> None:
 
 
 def _lists(values: np.ndarray) -> pa.Array:
-    """The rows of a matrix as lists of float32."""
-    flat = pa.array(np.ascontiguousarray(values, np.float32).ravel())
+    """The rows of a matrix as lists."""
+    flat = pa.array(np.ascontiguousarray(values).ravel())
     offsets = pa.array(np.arange(len(values) + 1) * values.shape[1], pa.int32())
     return pa.ListArray.from_arrays(offsets, flat)
 

@@ -24,7 +24,6 @@ KEPT: dict[str, pa.DataType] = {
     "sign": pa.binary(),
 }
 LARGEST = float(np.finfo(np.float16).max)
-_TINY = float(np.finfo(np.float32).tiny)
 
 
 def kept(vectors: np.ndarray, keep: Keep) -> np.ndarray:
@@ -42,7 +41,8 @@ def kept(vectors: np.ndarray, keep: Keep) -> np.ndarray:
     if keep == "sign":
         return np.packbits(vectors >= 0, axis=1)
     largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
-    whole: np.ndarray = np.rint(vectors * (127 / np.maximum(largest, _TINY))).astype(np.int8)
+    scale = 127 / np.where(largest > 0, largest, 1).astype(np.float64)  # of tiny ones beyond fp32
+    whole: np.ndarray = np.rint(vectors * scale).astype(np.int8)
     return whole
 
 

@@ -7,30 +7,59 @@ A checkpoint is a folder:
                             adapter_model.safetensors
     checkpoint.json         {"format": "tamis-checkpoint", "version": 1, "epoch", "epochs", "steps"
                             (so far), "rows", "mean_learning_rate" (of the epoch), "losses" (nats
-                            per answer token, of each step of the epoch), "loss" (their mean)}
+                            per answer token, of each step of the epoch), "loss" (their mean),
+                            "sha256": {file: of each of the two above}}
 
 An adapter trained elsewhere has the first line alone.
 """
 
+import errno
+import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import ArtifactError, ModelError
 from .models import resolve_revision
+from .warmup import normalised
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 MOMENTS, FACTS = "moments.safetensors", "checkpoint.json"
+SUMMED = (WEIGHTS, MOMENTS)
 FORMAT = {"format": "tamis-checkpoint", "version": 1}
 KIND = ("r", "lora_alpha", "lora_dropout", "use_rslora", "rank_pattern", "alpha_pattern")
 """Settings of adapter_config.json that decide how adapters compute."""
+
+HARMLESS = (
+    *("peft_type", "peft_version", "task_type", "auto_mapping", "base_model_name_or_path"),
+    *("revision", "inference_mode", "runtime_config", "target_modules", "exclude_modules"),
+    *("layers_to_transform", "layers_pattern", "fan_in_fan_out", "bias", "init_lora_weights"),
+    *("megatron_config", "megatron_core", "loftq_config", "qalora_group_size"),
+)
+"""Settings that may be anything, or are checked by themselves; all others but KIND must be off."""
+BASE_STAYS = (None, True, False, "gaussian", "orthogonal")
+"""Values of `init_lora_weights` that leave the model's own weights as they are."""
+
+
+class _Kind(BaseModel):
+    """The types of KIND, as peft writes them."""
+
+    r: int = Field(ge=1, strict=True)
+    lora_alpha: float = Field(gt=0, strict=True, allow_inf_nan=False)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1, strict=True)
+    use_rslora: bool | None = Field(default=None, strict=True)
+    rank_pattern: dict[str, int] | None = None
+    alpha_pattern: dict[str, float] | None = None
 
 
 def check_alike(folders: Sequence[str]) -> None:
@@ -86,9 +115,22 @@ def adapter_settings(folder: str) -> dict[str, Any]:
                 f"adapter {folder!r}: {field} is {value!r}; only plain LoRA is read "
                 f"({field}: {allowed[0]})"
             )
-    for field in ("modules_to_save", "trainable_token_indices", "target_parameters"):
-        if said.get(field):
+    for field in sorted(said.keys() - {*KIND, *HARMLESS}):
+        if said[field]:
             raise ModelError(f"adapter {folder!r}: {field} is set; only plain LoRA is read")
+    if (value := said.get("init_lora_weights")) not in BASE_STAYS:
+        raise ModelError(
+            f"adapter {folder!r}: init_lora_weights is {value!r}, which changes the model's own "
+            f"weights; only plain LoRA is read"
+        )
+    try:
+        _Kind.model_validate(said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ModelError(
+            f"adapter {folder!r}: {CONFIG}: {where} is {first['input']!r}: {first['msg']}"
+        ) from error
     return said
 
 
@@ -100,7 +142,7 @@ def read_weights(folder: str) -> dict[str, Tensor]:
         ArtifactError: its file is damaged.
     """
     adapter_settings(folder)
-    return _read_tensors(Path(folder) / WEIGHTS)
+    return _read_tensors(folder, WEIGHTS)
 
 
 def has_moments(folder: str) -> bool:
@@ -124,11 +166,10 @@ def read_moments(folder: str, like: Mapping[str, Tensor]) -> dict[str, tuple[Ten
             f"adapter {folder!r} has no {MOMENTS}, which Adam's direction needs; take adapters "
             f"that `tamis warmup` has trained, or set direction: plain"
         )
-    path = Path(folder) / MOMENTS
-    flat = _read_tensors(path)
+    flat = _read_tensors(folder, MOMENTS)
     expected = {f"{kind}.{name}": some.shape for kind in "mv" for name, some in like.items()}
     if {name: some.shape for name, some in flat.items()} != expected:
-        raise ArtifactError(str(path), f"is not of the parameters in {WEIGHTS}")
+        raise ArtifactError(str(Path(folder) / MOMENTS), f"is not of the parameters in {WEIGHTS}")
     return {name: (flat[f"m.{name}"], flat[f"v.{name}"]) for name in like}
 
 
@@ -147,7 +188,42 @@ def facts_of(folder: str) -> Mapping[str, Any]:
         raise ArtifactError(str(path), str(error)) from error
     if {name: facts.get(name) for name in FORMAT} != FORMAT:
         raise ArtifactError(str(path), f"is not of the format {FORMAT}")
+    rate, steps = facts.get("mean_learning_rate", 0.0), facts.get("steps", 0)
+    if not isinstance(rate, int | float) or not 0 <= rate < math.inf:
+        raise ArtifactError(str(path), f"mean_learning_rate is {rate!r}, not a number of 0 or more")
+    if not isinstance(steps, int) or steps < 0:
+        raise ArtifactError(str(path), f"steps is {steps!r}, not a whole number of 0 or more")
     return facts
+
+
+def checkpoint_weights(folders: Sequence[str], given: Sequence[float]) -> np.ndarray:
+    """Return the weight of each checkpoint, (checkpoints,) float64, together 1.
+
+    Args:
+        folders: of the checkpoints.
+        given: their weights; by default the mean learning rates, or equal ones where none is known.
+
+    Raises:
+        ModelError: another number of weights than folders, learning rates of some alone, or all 0.
+    """
+    if given:
+        if len(given) != len(folders):
+            raise ModelError(f"{len(given)} weights for {len(folders)} adapters")
+        return normalised(given)
+    rates = [facts_of(folder).get("mean_learning_rate") for folder in folders]
+    known = [float(rate) for rate in rates if rate is not None]
+    if known and len(known) < len(rates):
+        lacking = folders[rates.index(None)]
+        raise ModelError(
+            f"adapter {lacking!r} has no checkpoint.json with a learning rate, others have; "
+            f"give `weights`"
+        )
+    if known and not any(known):
+        raise ModelError(
+            f"adapter {folders[0]!r}: the learning rate was 0 in every step, so nothing was "
+            f"trained; take more steps (a smaller warmup.batch) or warmup.warmup_ratio: 0"
+        )
+    return normalised(known or [1.0] * len(rates))
 
 
 def is_whole(folder: Path) -> bool:
@@ -183,20 +259,36 @@ def write_checkpoint(
         for kind, tensor in zip("mv", pair, strict=True)
     }
     save_file(flat, aside / MOMENTS, metadata={"format": "pt"})
-    for name, value in ((CONFIG, settings), (FACTS, FORMAT | dict(facts))):
+    said = FORMAT | dict(facts) | {"sha256": {name: _sha256(aside / name) for name in SUMMED}}
+    for name, value in ((CONFIG, settings), (FACTS, said)):
         (aside / name).write_text(json.dumps(value, indent=1) + "\n", "utf-8")
     for file in aside.iterdir():
         with file.open("rb") as written:
             os.fsync(written.fileno())
-    if is_whole(folder):
-        shutil.rmtree(aside)
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
         aside.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not is_whole(folder):  # a file of it was damaged and set aside
+            folder.rename(broken := aside.with_suffix(".broken"))
+            shutil.rmtree(broken)
+            aside.rename(folder)
+        else:
+            shutil.rmtree(aside)
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def _read_tensors(folder: str, name: str) -> dict[str, Tensor]:
+    path = Path(folder) / name
+    expected = facts_of(folder).get("sha256", {}).get(name)
+    if expected is not None and _sha256(path) != expected:
+        raise ArtifactError(str(path), f"is not what {FACTS} says was written")
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise ArtifactError(str(path), str(error).splitlines()[0]) from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,12 +5,11 @@ many passes as memory asks for (gradient accumulation). AdamW with fp32 moments;
 mean learning rate of every epoch are kept beside the adapters, since the gradients of
 `stages.signals.gradient` are taken in Adam's direction.
 
-The order of an epoch, the dropout of a step and the fresh adapters come from the seed alone. So
-what a start finds done it need not repeat: it goes on after the last finished epoch, and leaves the
-same bytes as one that was not interrupted (same machine, threads, `batch_tokens` and workers).
-
-Several workers (`stages.crew`) share the rows of every step. Without dropout the adapters are those
-of one worker, to rounding; with it, each draws masks of its own from seed, epoch, step and rank.
+The order of an epoch, the dropout of a row in a step (`stages.dropout`) and the fresh adapters come
+from the seed alone. So what a start finds done it need not repeat: it goes on after the last
+finished epoch, and leaves the same bytes as one that was not interrupted (same machine, threads,
+`batch_tokens` and workers). Another `batch_tokens`, or several workers that share the rows of every
+step (`stages.crew`), move the adapters by rounding.
 """
 
 import math
@@ -24,12 +23,13 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from ..errors import DataError, ModelError, WorkerError
+from ..errors import ArtifactError, DataError, ModelError, WorkerError
 from ..kernels.adam import BETAS, EPSILON
 from ..kernels.token_loss import token_loss
-from .adapters import Lora, attach_new
-from .checkpoints import facts_of, is_whole, read_moments, read_weights, write_checkpoint
+from .adapters import NAME, Lora, attach_new
+from .checkpoints import FACTS, facts_of, is_whole, read_moments, read_weights, write_checkpoint
 from .crew import ALONE, Crew
+from .dropout import RowDropout, draw, dropouts
 from .modelled import ModelStage
 from .models import LM
 from .packing import pack, pad
@@ -91,6 +91,7 @@ class Training:
                 eps=EPSILON,
                 weight_decay=said.weight_decay,
             )
+            trained = _Trained(lora, optimizer, dropouts(self.lm.backbone, NAME, self.lm.kernel))
             done = last_epoch(folder)
             if done:
                 self._resume(folder / f"checkpoint-{done}", lora, optimizer)
@@ -100,28 +101,25 @@ class Training:
                 path = folder / f"checkpoint-{epoch}"
                 if epoch > done:
                     mine = rates[(epoch - 1) * per_epoch : epoch * per_epoch]
-                    losses = self._epoch(epoch, lora, optimizer, mine)
+                    losses = self._epoch(epoch, trained, mine)
                     if self.crew.rank == 0:
                         facts, moments = self._facts(epoch, mine, losses), _moments(lora, optimizer)
                         write_checkpoint(path, lora.settings, lora.parameters, moments, facts)
                 if self.crew.rank == 0:  # for the others it may not be there yet
                     yield dict(facts_of(str(path)))
 
-    def _epoch(
-        self, epoch: int, lora: Lora, optimizer: torch.optim.AdamW, rates: np.ndarray
-    ) -> list[float]:
+    def _epoch(self, epoch: int, trained: "_Trained", rates: np.ndarray) -> list[float]:
         """Take the steps of an epoch; return the loss of each."""
         seed, batch = self.settings.seed or 0, self.settings.batch
         order = np.random.default_rng([seed, epoch]).permutation(len(self.sequences))
         losses = []
         for step, rate in enumerate(rates):
-            named = seed * 1_000_003 + epoch * 1_000_033 + step + self.crew.rank * 1_000_000_007
-            torch.manual_seed(named % (1 << 63))
-            for group in optimizer.param_groups:
+            for group in trained.optimizer.param_groups:
                 group["lr"] = float(rate)
             rows = order[step * batch : (step + 1) * batch]
+            keys = np.random.default_rng([seed, epoch, 1 + step]).integers(1 << 63, size=len(rows))
             try:
-                losses.append(self._step(rows, lora, optimizer))
+                losses.append(self._step(rows, keys, trained))
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -136,17 +134,19 @@ class Training:
                 )
         return losses
 
-    def _step(self, rows: np.ndarray, lora: Lora, optimizer: torch.optim.AdamW) -> float:
-        """Take one step over some rows; return the mean of their losses."""
+    def _step(self, rows: np.ndarray, keys: np.ndarray, trained: "_Trained") -> float:
+        """Take one step over some rows, each with a key of its own; return their mean loss."""
+        optimizer, parameters = trained.optimizer, list(trained.lora.parameters.values())
         optimizer.zero_grad()
-        n_rows, rows = len(rows), rows[self.crew.share([len(self.sequences[i]) for i in rows])]
+        n_rows, mine = len(rows), self.crew.share([len(self.sequences[i]) for i in rows])
+        rows, keys = rows[mine], keys[mine]
         total, lengths = 0.0, [len(self.sequences[i]) for i in rows]
-        dropouts = _dropouts(self.lm.backbone)
-        for module in dropouts:
+        for module in trained.masks:
             module.train()
         for batch in pack(lengths, self.batch_tokens):
             some = rows[batch]
             ids = pad([self.sequences[i] for i in some])
+            draw(trained.masks, torch.from_numpy(keys[batch]).to(self.lm.device), ids.shape[1])
             places, owner = Tokens.of([self.positions[i] for i in some]).at(range(len(some)))
             at = np.concatenate([self.positions[i] for i in some])[places]
             share = 1 / (np.bincount(owner, minlength=len(some))[owner] * n_rows)
@@ -158,11 +158,11 @@ class Training:
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
             self.progress(len(some), sum(lengths[i] for i in batch))
-        for module in dropouts:
+        for module in trained.masks:
             module.eval()
-        total = self.crew.add_up(list(lora.parameters.values()), total)
+        total = self.crew.add_up(parameters, total)
         if self.settings.max_grad_norm:
-            nn.utils.clip_grad_norm_(lora.parameters.values(), self.settings.max_grad_norm)
+            nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm)
         optimizer.step()
         return total
 
@@ -185,6 +185,27 @@ class Training:
             m, v = (some.to(self.lm.device) for some in moments[name])
             step = torch.tensor(float(facts_of(str(path))["steps"]))
             optimizer.state[parameter] = {"step": step, "exp_avg": m, "exp_avg_sq": v}
+
+
+def check_epochs(folder: Path, done: int) -> None:
+    """Check that each of the first `done` checkpoints is that of its epoch.
+
+    Raises:
+        ArtifactError: one is another's, or what it says is damaged.
+    """
+    for number in range(1, done + 1):
+        path = folder / f"checkpoint-{number}"
+        if (epoch := facts_of(str(path)).get("epoch")) != number:
+            raise ArtifactError(str(path / FACTS), f"is of epoch {epoch}")
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What a training changes: the adapters, their optimizer and the masks of their inputs."""
+
+    lora: Lora
+    optimizer: torch.optim.AdamW
+    masks: list[RowDropout]
 
 
 def training_of(
@@ -232,11 +253,3 @@ def _moments(
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     states = {name: optimizer.state[parameter] for name, parameter in lora.parameters.items()}
     return {name: (state["exp_avg"], state["exp_avg_sq"]) for name, state in states.items()}
-
-
-def _dropouts(backbone: nn.Module) -> list[nn.Module]:
-    """The dropout modules of the adapters; those of the model itself stay off."""
-    from peft.tuners.lora import LoraLayer  # heavy
-
-    layers = [layer for layer in backbone.modules() if isinstance(layer, LoraLayer)]
-    return [module for layer in layers for module in layer.lora_dropout.values()]

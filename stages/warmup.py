@@ -26,7 +26,7 @@ class Warmup(BaseModel):
     first: int | None = Field(default=None, ge=1)
     """Take the share from the first so many usable rows. Rows that are appended later then change
     neither the adapters nor the gradients that are there. By default from all rows."""
-    rank: int = Field(default=128, ge=1)
+    rank: int = Field(default=128, ge=1, le=65_536)
     alpha: float = Field(default=512, gt=0, allow_inf_nan=False)
     """The adapters' output is multiplied by alpha / rank."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -93,6 +93,13 @@ def learning_rates(settings: Warmup, n_steps: int) -> np.ndarray:
 
 
 def normalised(rates: Sequence[float]) -> np.ndarray:
-    """Return weights of the checkpoints, which sum to 1, in proportion to their learning rates."""
+    """Return weights of the checkpoints, which sum to 1, in proportion to their learning rates.
+
+    Raises:
+        ValueError: rates that are not finite, negative, or all 0.
+    """
     given = np.asarray(rates, dtype=np.float64)
-    return given / given.sum() if given.sum() > 0 else np.full(len(given), 1 / max(len(given), 1))
+    if not (np.isfinite(given).all() and (given >= 0).all() and given.sum() > 0):
+        raise ValueError(f"weights must be finite, at least 0 and not all 0; got {list(rates)}")
+    weights: np.ndarray = given / given.sum()
+    return weights

@@ -61,10 +61,18 @@ class Spending:
 def list_schema(by: str) -> pa.Schema:
     """Return the schema of a list column, and the score of its scorer.
 
-    Rows without a score do not reach a selector that reads it.
+    Rows without a score do not reach a selector that reads it. To one number per target belongs
+    the example of each target that it comes from.
     """
-    scorer = by.partition(".")[0]
-    return pa.schema([(by, pa.list_(pa.float32())), (f"{scorer}.score", pa.float32())])
+    fields = [(by, pa.list_(pa.float32())), (f"{by.partition('.')[0]}.score", pa.float32())]
+    if example := _example(by):
+        fields.append((example, pa.list_(pa.int32())))
+    return pa.schema(fields)
+
+
+def _example(by: str) -> str | None:
+    scorer, _, kind = by.partition(".")
+    return f"{scorer}.query_by_target" if kind == "by_target" else None
 
 
 def numbers(pool: pa.Table, by: str) -> np.ndarray:
@@ -120,6 +128,11 @@ def choose(
     n_kept = min(budget.fits(pool, order), len(rows))
     pulled = np.full(n, "", dtype=object)
     pulled[even[rows]] = [f"query: {query}" for query in taken.query]
+    if example := _example(by):
+        examples = pool[example].combine_chunks()
+        for row, query in zip(even[rows].tolist(), taken.query, strict=True):
+            place = examples[row].as_py()[query]
+            pulled[row] += f"[{place}]" if place >= 0 else ""
     reasons = np.full(n, OVER_BUDGET if spending.left <= 0 else reason, dtype=object)
     return Choice(order, n_kept, reasons, np.full(n, np.nan), pulled=pulled)
 

@@ -58,10 +58,10 @@ class Gradient(ModelStage):
     """Projected per-row gradients with respect to LoRA adapters, at each of their checkpoints."""
 
     adapters: tuple[str, ...] = ()
-    """Folders of checkpoints (`stages.checkpoints`) or of adapters in peft's format, first to last.
-    A run fills them in from `warmup`, for itself."""
+    """Folders of checkpoints (`stages.checkpoints`) or of adapters in peft's format, first to last;
+    or leave them out and give `warmup`."""
     warmup: Warmup | None = None
-    """How to train the adapters; what stands in `adapters` is then replaced."""
+    """How to train the adapters; a run then fills in their folders, for itself."""
     weights: tuple[float, ...] = ()
     """Of the adapters; by default the mean learning rates of the epochs, or equal ones where none
     is known."""
@@ -70,7 +70,7 @@ class Gradient(ModelStage):
     end_token: bool = True
     """Each answer goes on to the token that ends it, the tokenizer's EOS or the chat template's own
     (`stages.endings`), and its loss counts, here and in the warm-up."""
-    dim: int = Field(default=8192, ge=1)
+    dim: int = Field(default=8192, ge=1, le=1 << 20)
     """Numbers per checkpoint."""
     kind: Literal["dense", "kronecker"] = "dense"
     seed: int | None = Field(default=None, ge=0, lt=1 << 63)
@@ -99,9 +99,18 @@ class Gradient(ModelStage):
         if self.keep != "fp16" and not self.normalise:
             raise ValueError(f"keep: {self.keep} loses the length; it needs normalise: true")
         if self.keep == "sign" and self.dim % 8:
-            raise ValueError(f"keep: sign packs eight numbers to a byte; dim {self.dim} is odd")
-        if self.weights and (min(self.weights) < 0 or sum(self.weights) <= 0):
-            raise ValueError(f"weights must be at least 0 and not all 0; got {self.weights}")
+            raise ValueError(
+                f"keep: sign packs eight numbers to a byte; dim is {self.dim}, no multiple of 8"
+            )
+        if self.weights:
+            normalised(self.weights)
+        if self.warmup and self.adapters:
+            raise ValueError("give adapters or a warmup that trains them, not both")
+        if self.warmup and len(self.weights) not in (0, self.warmup.epochs):
+            raise ValueError(
+                f"weights are {len(self.weights)}, but warmup.epochs, which leaves a checkpoint "
+                f"each, is {self.warmup.epochs}"
+            )
         if self.dtype == "fp16":
             raise ValueError("gradients underflow in fp16; set dtype: bf16 or fp32")
         return self
@@ -132,7 +141,7 @@ class Gradient(ModelStage):
             ModelError: no adapters, adapters that do not fit, or Adam's direction without moments.
         """
         from ..adapters import attach_like  # torch and peft
-        from ..checkpoints import check_alike, has_moments
+        from ..checkpoints import check_alike, checkpoint_weights, has_moments
 
         if not self.adapters:
             raise ModelError(
@@ -148,32 +157,10 @@ class Gradient(ModelStage):
                 f"{self.direction} needs; take adapters that `tamis warmup` has trained, or set "
                 f"direction: plain"
             )
-        self.checkpoint_weights()
+        checkpoint_weights(self.adapters, self.weights)
         super().setup()
         assert self._lm is not None
         self._lora, self._filled = attach_like(self._lm, self.adapters[0]), ""
-
-    def checkpoint_weights(self) -> np.ndarray:
-        """Return the weight of each checkpoint, (checkpoints,) float64, together 1.
-
-        Raises:
-            ModelError: another number of weights than adapters, or learning rates of some alone.
-        """
-        from ..checkpoints import facts_of  # torch
-
-        if self.weights:
-            if len(self.weights) != len(self.adapters):
-                raise ModelError(f"{len(self.weights)} weights for {len(self.adapters)} adapters")
-            return normalised(self.weights)
-        rates = [facts_of(folder).get("mean_learning_rate") for folder in self.adapters]
-        known = [float(rate) for rate in rates if rate is not None]
-        if known and len(known) < len(rates):
-            lacking = self.adapters[rates.index(None)]
-            raise ModelError(
-                f"adapter {lacking!r} has no checkpoint.json with a learning rate, others have; "
-                f"give `weights`"
-            )
-        return normalised(known or [1.0] * len(rates))
 
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         """Return the wanted columns."""
@@ -196,7 +183,9 @@ class Gradient(ModelStage):
         encoded = self._encoder.encode(rows.select(self.reads.names).to_pylist())
         columns = {"status": pa.array([row.status for row in encoded], pa.string())}
         if "weights" in wanted:
-            weights = self.checkpoint_weights().astype(np.float32).tolist()
+            from ..checkpoints import checkpoint_weights  # torch
+
+            weights = checkpoint_weights(self.adapters, self.weights).astype(np.float32).tolist()
             columns["weights"] = pa.array([weights] * len(rows), column_type("weights"))
         if set(wanted) - set(columns):
             columns |= self._vectors(encoded, [n for n in ("adam", "plain") if n in wanted])
@@ -207,6 +196,7 @@ class Gradient(ModelStage):
         places, positions = scored_rows(encoded)
         ids = [encoded[i].ids for i in places]
         found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        none: dict[str, np.ndarray] = {}  # gradients of length 0: they have no direction
         status = np.full(len(ids), "ok", dtype=object)
         for folder in self.adapters if ids else ():
             sinks = self._sinks(folder, names or ["plain"], len(ids))
@@ -215,6 +205,7 @@ class Gradient(ModelStage):
             for name, sink in sinks.items():
                 vectors = sink.result().cpu().numpy()
                 lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+                none.setdefault(name, np.zeros(len(ids), dtype=bool))[lengths[:, 0] == 0] = True
                 status[~np.isfinite(lengths[:, 0])] = "not_finite"
                 if self.normalise:
                     vectors /= np.maximum(lengths, np.finfo(np.float32).tiny)
@@ -224,7 +215,9 @@ class Gradient(ModelStage):
         sequences = Sequences(places, status, len(encoded))
         columns = {"given.status": sequences.status_column()}
         for name, parts in found.items():
-            columns[name] = vector_column(parts, places, sequences.ok, self.keep)
+            there = sequences.ok.copy()
+            there[places[none[name]] if name in none else []] = False
+            columns[name] = vector_column(parts, places, there, self.keep)
         return columns
 
     def _pass(
@@ -260,7 +253,7 @@ class Gradient(ModelStage):
                 dim=self.dim,
                 seed=seed,
                 turn=self._turn(folder) if name == "adam" else None,
-                memory=(self.memory_mb << 20) // len(names),
+                memory=(self.memory_mb << 20) // (1 if self.direction == "plain" else 2),
                 device=device,
                 backend=backend,
             )
@@ -270,7 +263,7 @@ class Gradient(ModelStage):
     def _turn(self, folder: str) -> "Turn":
         """What makes Adam's direction of gradients at a checkpoint."""
         from ...kernels.adam import adam_direction  # torch
-        from ..checkpoints import facts_of, read_moments
+        from ..checkpoints import FACTS, facts_of, read_moments
 
         assert self._lm is not None and self._lora is not None
         if not self._moments:
@@ -280,7 +273,13 @@ class Gradient(ModelStage):
                 for name, pair in read.items()
             }
         pairs: list[tuple[Tensor, Tensor]] = list(self._moments.values())
-        step = int(facts_of(folder).get("steps", 0))
+        facts = facts_of(folder)
+        if self.direction == "adam_corrected" and "steps" not in facts:
+            raise ModelError(
+                f"adapter {folder!r} has no {FACTS} that says after how many steps its moments "
+                f"are, which direction: adam_corrected needs"
+            )
+        step = int(facts.get("steps", 0))
 
         def turn(place: int, grads: "Tensor") -> None:
             assert self.direction != "plain"

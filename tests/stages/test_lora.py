@@ -111,7 +111,7 @@ def test_one_step_is_that_of_torch(gpt2, tmp_path):
 
 def test_the_shares_of_a_step_add_up_to_it(gpt2, tmp_path):
     """What three workers would sum is the gradient and the loss of one; only the first writes."""
-    fields = {"batch": 20, "epochs": 1, "dropout": 0, "warmup_ratio": 0}
+    fields = {"batch": 20, "epochs": 1, "dropout": 0.3, "warmup_ratio": 0}
     said = SMALL.model_copy(update=fields)
     (alone,) = train(gpt2, tmp_path / "alone", said)
     found = read_weights(str(tmp_path / "alone/checkpoint-1"))
@@ -136,26 +136,23 @@ def test_a_step_with_fewer_rows_than_workers(gpt2, tmp_path):
     assert sum(seen) == 6  # of 19 rows, and none of the last one
 
 
-def test_dropout_is_named_by_the_worker(gpt2, tmp_path):
-    """A second worker that sees the same rows as the first draws other masks, and its own again."""
-
-    class Greedy(Crew):
-        def share(self, lengths):
-            return np.arange(len(lengths))
-
-    def losses(rank):
-        told = []
-        crew = Greedy(rank, 2, lambda tensor: told.append(tensor.clone()))
-        said = SMALL.model_copy(update={"dropout": 0.5, "epochs": 1})
-        train(gpt2, tmp_path / f"{len(list(tmp_path.iterdir()))}", said, crew=crew)
-        return torch.stack([tensor for tensor in told if tensor.shape == (1,)])
-
-    first, second, again = losses(0), losses(1), losses(1)
-    assert torch.equal(second, again) and not torch.equal(first, second)
+def test_the_budget_of_a_pass_moves_adapters_by_rounding(gpt2, tmp_path):
+    said = SMALL.model_copy(update={"dropout": 0.3, "epochs": 2, "learning_rate": 1e-2})
+    found = []
+    for budget in (20, 128, 4096):
+        train(gpt2, tmp_path / str(budget), said, budget=budget)
+        weights = read_weights(str(tmp_path / str(budget) / "checkpoint-2"))
+        found.append(torch.cat([weight.flatten() for weight in weights.values()]))
+    for other in found[1:]:
+        assert float((other - found[0]).norm() / found[0].norm()) < 1e-4
+    train(gpt2, tmp_path / "none", said.model_copy(update={"dropout": 0}))
+    plain = read_weights(str(tmp_path / "none/checkpoint-2"))
+    bare = torch.cat([weight.flatten() for weight in plain.values()])
+    assert float((bare - found[0]).norm() / found[0].norm()) > 1e-2  # so dropout did something
 
 
 def test_out_of_memory_says_what_to_set(gpt2, tmp_path, monkeypatch):
-    def full(self, rows, lora, optimizer):
+    def full(self, rows, keys, trained):
         raise MemoryError
 
     monkeypatch.setattr(Training, "_step", full)

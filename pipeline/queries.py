@@ -1,0 +1,60 @@
+"""What the queries are called that pulled rows in: target and place, in place of a number."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from .config import Config
+from .plan import Plan
+from .selection import Decisions
+from .store import Store
+
+NUMBERED = re.compile(r"query: (\d+)")
+
+
+def with_names(decisions: Decisions, config: Config, plan: Plan, store: Store) -> Decisions:
+    """Return decisions whose kept rows say `query: <target>[<place in the target>]`.
+
+    A query that is a whole subtask or target has no place. Lists that do not come from a scorer
+    with targets keep their numbers.
+
+    Args:
+        decisions: of the config's selectors.
+        config: of the run.
+        plan: of the run.
+        store: where the scorers' states live.
+    """
+    names = query_names(getattr(config.selector[-1], "by", ""), plan, store)
+    if not names:
+        return decisions
+    reason = decisions.reason.copy()
+    for row in np.flatnonzero(decisions.kept):
+        if found := NUMBERED.match(reason[row]):
+            reason[row] = f"query: {names[int(found[1])]}{reason[row][found.end() :]}"
+    return replace(decisions, reason=reason)
+
+
+def query_names(by: str, plan: Plan, store: Store) -> list[str]:
+    """Return the names of the queries that a list column has numbers of; none if they have none.
+
+    Args:
+        by: `<scorer>.by_query` or `<scorer>.by_target`.
+        plan: that makes it.
+        store: where the scorer's state lives.
+    """
+    scorer, _, kind = by.partition(".")
+    steps = [step for step in plan.steps if step.name == scorer and step.aims]
+    state = store.read_fitted(steps[0].folder) if steps else None
+    if state is None or not {"target", "subtask", "query"} <= set(state.column_names):
+        return []
+    if kind == "by_target":
+        return list(dict.fromkeys(state["target"].to_pylist()))
+    lines = state.select(["target", "subtask", "query"]).to_pylist()
+    return [line["target"] + _place(line["subtask"], line["query"]) for line in lines]
+
+
+def _place(subtask: str | None, query: int | None) -> str:
+    if query is not None:
+        return f"[{query}]"
+    return f", {subtask}" if subtask else ""
