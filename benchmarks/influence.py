@@ -150,7 +150,7 @@ def apart(method: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     except EOFError:
         found = {"failed": "the process was killed"}
     process.join()
-    line = {"method": method} | found
+    line: dict[str, Any] = {"method": method} | found
     if "rows" in line:
         line["rows_per_s"] = round(line["rows"] / line["score_s"])
     print(f"  {line}", flush=True)

@@ -160,9 +160,8 @@ class RayEngine:
         self._start()
         import ray
 
-        gpus = stage.resources().gpus
-        if gpus and self.config.gpus_per_worker is not None:
-            gpus = self.config.gpus_per_worker
+        gpus, own = stage.resources().gpus, self.config.gpus_per_worker
+        gpus = own if gpus and own is not None else gpus
         all_needs = {"CPU": self.config.threads, "GPU": gpus, "memory": self.config.memory or 0}
         needs = {name: float(amount) for name, amount in all_needs.items() if amount}
         has = ray.cluster_resources()

@@ -92,7 +92,7 @@ def _train(one: Wanted, store: Store, pool: Pool, engine: EngineConfig, reporter
     from ..stages.lora import check_epochs, last_epoch  # torch
 
     done, epochs = last_epoch(one.folder), one.settings.epochs
-    check_epochs(one.folder, done)
+    check_epochs(one.folder, epochs)
     if done >= epochs:
         return
     job = _Job(one, pool, str(store.root.absolute()))

@@ -49,6 +49,10 @@ if TYPE_CHECKING:  # torch
     from ..adapters import Lora
     from ..sinks import Sink, Turn
 
+NO_ADAPTERS = (
+    "a gradient signal needs adapters: give `warmup: {}` to train them, or the folders of some in "
+    "`adapters`"
+)
 SLAB = 1024
 """Rows worked on at a time: their projections are held as fp32."""
 
@@ -134,6 +138,16 @@ class Gradient(ModelStage):
             return fields | {"adapters": [content_of(folder) for folder in self.adapters]}
         return fields | {"warmup": self.warmup and self.warmup.identity()}
 
+    def pinned(self) -> Self:
+        """Return it with all settled, as every stage with a model.
+
+        Raises:
+            ModelError: there are no adapters, and nothing that would train some.
+        """
+        if not self.adapters and self.warmup is None:
+            raise ModelError(NO_ADAPTERS)
+        return super().pinned()
+
     def setup(self) -> None:
         """Load the model and put adapters on it.
 
@@ -144,10 +158,7 @@ class Gradient(ModelStage):
         from ..checkpoints import check_alike, checkpoint_weights, has_moments
 
         if not self.adapters:
-            raise ModelError(
-                "a gradient signal needs adapters: give `warmup: {}` to train them, or the folders "
-                "of some in `adapters`"
-            )
+            raise ModelError(NO_ADAPTERS)
         check_alike(self.adapters)
         if self.direction != "plain" and (
             bare := [folder for folder in self.adapters if not has_moments(folder)]

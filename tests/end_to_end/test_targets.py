@@ -62,13 +62,13 @@ def test_what_is_like_the_target_is_kept(expected):
     assert result.manifest["targets"]["sums"]["rows"] == 3
     ledger = pq.read_table(result.folder.path / "ledger.parquet").to_pylist()
     kept = sorted((r for r in ledger if r["outcome"] == "kept"), key=lambda row: row["rank"])
-    assert [row["reason"] for row in kept[:3]] == ["query: 0", "query: 1", "query: 2"]
+    assert [row["reason"] for row in kept[:3]] == [f"query: sums[{i}]" for i in range(3)]
     assert [row["row_id"] for row in kept[:3]] == [0, 5, 9]  # the target's own rows are the nearest
     assert {row["source"] for row in kept} == {"sums"}
     for row in kept[:3]:
         assert row["rds.score"] == pytest.approx(1, abs=2e-3)
         assert row["rds.target"] == "sums"
-        assert row["rds.query"] == int(row["reason"].removeprefix("query: "))
+        assert row["reason"] == f"query: sums[{row['rds.query']}]"
     assert [row["rds.subtask"] for row in kept[:3]] == ["a", "b", "b"]  # of rows 0, 5 and 9
     assert {row["like.subtask"] for row in ledger} <= {"a", "b"}
     ends = {(end["outcome"], end["reason"]): end["n"] for end in result.manifest["ends"]}
@@ -159,7 +159,10 @@ def test_another_run_shares_what_is_known_of_the_target(tmp_path, gpt2):
     assert (found["other", "base"], found["last", "base"], found["", "base"]) == (0, 1, 0)
     ledger = pq.read_table(result.folder.path / "ledger.parquet").to_pylist()
     kept = sorted((r for r in ledger if r["outcome"] == "kept"), key=lambda row: row["rank"])
-    assert [row["reason"] for row in kept] == ["query: 0", "query: 1"] * 6
+    assert [row["reason"].partition("[")[0] for row in kept] == ["query: other", "query: last"] * 6
+    assert {row["reason"] for row in kept[1::2]} == {"query: last[0]"}
+    own = [row for row in kept[::2] if row["rds.target"] == "other"]
+    assert own and all(row["reason"] == f"query: other[{row['rds.query']}]" for row in own)
     assert kept[1]["row_id"] == 19
 
 

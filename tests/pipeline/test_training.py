@@ -1,5 +1,6 @@
 import contextlib
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -51,6 +52,80 @@ def test_a_run_starts_where_it_broke_off(gpt2, tmp_path):
     assert filled(config, store, pool).signals["grads"].adapters == ()
     again = prepared(config, store, pool, quiet()).signals["grads"].adapters
     assert [content_of(folder) for folder in again] == contents
+
+
+@pytest.mark.parametrize("file", ["checkpoint.json", "moments.safetensors"])
+def test_a_damaged_checkpoint_is_trained_again(gpt2, tmp_path, file):
+    config = config_of(tmp_path, gpt2)
+    (found,) = warm_up(config, quiet())
+    last = found.folder / "checkpoint-2"
+    content = content_of(str(last))
+    with (last / file).open("r+b") as damaged:
+        damaged.write(b"\0\0\0")
+    select(config, quiet())
+    assert content_of(str(last)) == content
+    (last / "checkpoint.json").write_text("")
+    warm_up(config, quiet())
+    assert content_of(str(last)) == content
+
+
+def test_swapped_checkpoints_are_found(gpt2, tmp_path):
+    config = config_of(tmp_path, gpt2)
+    (found,) = warm_up(config, quiet())
+    one, two = (found.folder / f"checkpoint-{epoch}" for epoch in (1, 2))
+    contents = [content_of(str(path)) for path in (one, two)]
+    one.rename(found.folder / "x")
+    two.rename(one)
+    (found.folder / "x").rename(two)
+    (again,) = warm_up(config, quiet())
+    assert [facts["epoch"] for facts in again.checkpoints] == [1, 2]
+    assert [content_of(str(path)) for path in (one, two)] == contents
+
+
+def test_damaged_adapters_of_the_user_are_an_error_and_stay(gpt2, tmp_path):
+    (found,) = warm_up(config_of(tmp_path, gpt2), quiet())
+    mine = [
+        str(shutil.copytree(found.folder / f"checkpoint-{i}", tmp_path / f"a{i}")) for i in (1, 2)
+    ]
+    grads = {"use": "gradient", "model": str(gpt2), "dtype": "fp32", "dim": 32, "adapters": mine}
+    config = config_of(tmp_path, gpt2, signals={"grads": grads}, name="mine")
+    Path(mine[1], "checkpoint.json").write_text('{"format": "other"}')
+    with pytest.raises(
+        DataError, match=r"damaged file: .*a2/checkpoint\.json: is not of the format"
+    ):
+        select(config, quiet())
+    assert Path(mine[1], "checkpoint.json").exists()
+    shutil.copy(Path(mine[0], "checkpoint.json"), Path(mine[1], "checkpoint.json"))
+    with pytest.raises(DataError, match=r"is not what checkpoint\.json says was written"):
+        select(config, quiet())
+
+
+AIMED = {"use": "influence", "signal": "grads", "target": "t"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"selector": [{"use": "top_k", "by": "first.scor"}]}, "first.scor"),
+        ({"budget": None}, "budget is missing"),
+        ({"selector": []}, "selector is missing"),
+        ({"scorers": {"first": AIMED | {"dim": 33}}}, "dim is 33, but the signal has dim: 32"),
+        ({"scorers": {"first": AIMED}, "targets": {"t": {"subtask": "data.no"}}}, "column data.no"),
+    ],
+)
+def test_a_mistake_is_found_before_the_training(gpt2, tmp_path, fields, message):
+    path = config_of(tmp_path, gpt2).data[0].path
+    target = {"path": path, "limit": 2} | fields.get("targets", {}).get("t", {})
+    fields = fields | {"targets": {"t": target}}
+    with pytest.raises(PlanError, match=message):
+        select(config_of(tmp_path, gpt2, **fields), quiet())
+    assert not list((tmp_path / "store").glob("warmup-*"))
+
+
+def test_a_warm_up_that_trains_nothing_is_an_error(gpt2, tmp_path):
+    one_step = WARMUP | {"epochs": 1, "batch": 99}  # its learning rate is that of the start: 0
+    with pytest.raises(ModelError, match="learning rate was 0 in every step"):
+        select(config_of(tmp_path, gpt2, one_step), quiet())
 
 
 def test_warm_up_alone(gpt2, tmp_path):

@@ -200,3 +200,17 @@ def test_the_pass_of_a_row_says_why_it_has_no_number():
 def test_contract():
     goal = target(random_vectors(7, 12, 4 * 8), README, ["a", "b"] * 6)
     check_scorer(Influence(target="t"), rows(random_vectors(8, 150, 4 * 8)), {"t": goal})
+
+
+@pytest.mark.parametrize(
+    ("scorer", "signal", "message"),
+    [
+        ({"dim": 65}, {"dim": 64}, "dim is 65, but the signal has dim: 64"),
+        ({"dim": 8}, {"dim": 64, "kind": "kronecker"}, "say nothing but in kind: dense"),
+        ({"aggregate": "cosine_of_mean"}, {"normalise": True}, "needs gradients as long as"),
+        ({"aggregate": "cosine_of_mean"}, {"normalise": False, "keep": "int8"}, "keep: int8"),
+    ],
+)
+def test_settings_of_the_signal_that_do_not_fit(scorer, signal, message):
+    assert message in Influence(target="t", **scorer).misfit(signal)
+    assert Influence(target="t", **scorer).misfit({"dim": 65, "normalise": False}) == ""

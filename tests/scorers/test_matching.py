@@ -154,3 +154,27 @@ def test_equals_the_loop():
         assert score == pytest.approx(max(each), abs=2e-3)  # stored in fp16
         assert sims == pytest.approx(each, abs=2e-3)
         assert sims[place] == score
+
+
+def test_which_of_two_equal_queries_is_the_first_in_any_block():
+    random = np.random.default_rng(1)
+    goal = random.normal(size=(3, 40))
+    goal = np.concatenate([goal, goal])  # every query twice: their products may differ by rounding
+    scorer = Similarity(target="t", aggregate="max")
+    fitted = scorer.aim({"t": target(goal)})
+    table = rows(random.normal(size=(150, 40)))
+    found = [
+        pa.concat_tables(scorer(table.slice(i, n), fitted) for i in range(0, 150, n))
+        for n in (1, 3, 150)
+    ]
+    assert max(found[0]["query"].to_pylist()) < 3
+    assert found[0] == found[1] == found[2]
+
+
+def test_the_query_behind_the_number_of_each_target():
+    scorer = Similarity(target=("s", "t"), aggregate="mean_max")
+    goals = {"s": target([Y, X]), "t": target(FOUR, ["a", "b", "b", "a"])}
+    found = run(scorer, rows([X, [0.6, 0.8]]), ("by_target", "query_by_target"), **goals)
+    # t, row 0: b is the better subtask (.3 against 0), and in it row 2; row 1: b again
+    assert found["query_by_target"] == [[1, 2], [0, 2]]
+    assert found["by_target"][0] == pytest.approx([0.5, 0.3], abs=1e-3)

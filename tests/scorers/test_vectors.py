@@ -68,6 +68,10 @@ def test_no_rows(keep):
     assert matrix(made, "vectors").shape == (2, 0)
 
 
-def test_zero_vectors_stay_zero():
-    made = vector_column([np.zeros((1, 8), np.float16)], np.zeros(1, int), np.ones(1, bool), "fp16")
-    assert (matrix(made, "vectors") == 0).all()
+@pytest.mark.parametrize("keep", ["fp16", "int8"])
+@pytest.mark.filterwarnings("error")
+def test_zero_vectors_stay_zero_and_tiny_ones_do_not(keep):
+    vectors = np.array([[0.0] * 8, [1e-41] * 8], np.float32)
+    made = vector_column([kept(vectors, keep)], np.arange(2), np.ones(2, bool), keep)
+    found = matrix(made, "vectors")
+    assert (found[0] == 0).all() and (found[1] == (127 if keep == "int8" else 0)).all()

@@ -6,6 +6,7 @@ from safetensors.torch import load_file, save_file
 from tamis.errors import ArtifactError, ModelError
 from tamis.stages.checkpoints import (
     check_alike,
+    checkpoint_weights,
     content_of,
     facts_of,
     has_moments,
@@ -34,7 +35,9 @@ def test_what_is_written_is_read(tmp_path):
     assert torch.equal(read_weights(path)[next(iter(WEIGHTS))], torch.ones(2, 3))
     m, v = read_moments(path, WEIGHTS)[next(iter(WEIGHTS))]
     assert m.eq(1).all() and v.eq(2).all()
-    assert facts_of(path) == {"format": "tamis-checkpoint", "version": 1, "steps": 3}
+    facts = dict(facts_of(path))
+    assert set(facts.pop("sha256")) == {"adapter_model.safetensors", "moments.safetensors"}
+    assert facts == {"format": "tamis-checkpoint", "version": 1, "steps": 3}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a"]
 
 
@@ -76,6 +79,14 @@ def test_moments_of_other_parameters(tmp_path):
         ({"use_dora": True}, "use_dora is True"),
         ({"bias": "all"}, "bias is 'all'"),
         ({"modules_to_save": ["lm_head"]}, "modules_to_save is set"),
+        ({"use_qalora": True}, "use_qalora is set"),
+        ({"alora_invocation_tokens": [3]}, "alora_invocation_tokens is set"),
+        ({"unheard_of": {"a": 1}}, "unheard_of is set"),
+        ({"init_lora_weights": "pissa"}, "'pissa', which changes the model's own weights"),
+        ({"r": "x"}, "r is 'x'"),
+        ({"r": 0}, "r is 0"),
+        ({"lora_alpha": "8"}, "lora_alpha is '8'"),
+        ({"rank_pattern": [1]}, "rank_pattern is "),
     ],
 )
 def test_adapters_that_are_not_plain_lora(tmp_path, fields, message):
@@ -102,6 +113,51 @@ def test_facts_of_another_format(tmp_path):
     (tmp_path / "a/checkpoint.json").write_text("{")
     with pytest.raises(ArtifactError):
         facts_of(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("mean_learning_rate", v) for v in ("abc", -1.0, float("nan"), None)]
+    + [("steps", v) for v in (None, -3, 1.5)],
+)
+def test_facts_that_are_no_numbers(tmp_path, name, value):
+    path = written(tmp_path / "a")
+    file = tmp_path / "a/checkpoint.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {name: value}))
+    with pytest.raises(ArtifactError, match=f"{name} is "):
+        facts_of(path)
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "moments.safetensors"])
+def test_a_flipped_byte_is_found(tmp_path, name):
+    path = written(tmp_path / "a")
+    content = bytearray((tmp_path / "a" / name).read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "a" / name).write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"is not what checkpoint\.json says was written"):
+        read_moments(path, read_weights(path))
+
+
+def test_a_half_checkpoint_is_replaced_and_a_whole_one_is_not_touched(tmp_path):
+    path = written(tmp_path / "a")
+    (tmp_path / "a/moments.safetensors").rename(tmp_path / "a/moments.safetensors.damaged")
+    written(tmp_path / "a")
+    assert has_moments(path) and sorted(p.name for p in tmp_path.iterdir()) == ["a"]
+    inode = (tmp_path / "a").stat().st_ino
+    written(tmp_path / "a")
+    assert (tmp_path / "a").stat().st_ino == inode
+
+
+def test_weights_are_the_learning_rates(tmp_path):
+    for name, rate in (("a", 3e-5), ("b", 1e-5), ("zero", 0.0)):
+        facts = {"steps": 1, "mean_learning_rate": rate}
+        write_checkpoint(tmp_path / name, SETTINGS, WEIGHTS, MOMENTS, facts)
+    a, b, zero = (str(tmp_path / name) for name in ("a", "b", "zero"))
+    assert checkpoint_weights([a, b], ()).tolist() == pytest.approx([0.75, 0.25])
+    assert checkpoint_weights([a, b], (1, 3)).tolist() == [0.25, 0.75]
+    assert checkpoint_weights([a, zero], ()).tolist() == [1, 0]
+    with pytest.raises(ModelError, match=r"rate was 0 in every step.*a smaller warmup\.batch"):
+        checkpoint_weights([zero], ())
 
 
 def test_adapters_must_be_alike(tmp_path):

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from tamis.errors import WorkerError
 from tamis.kernels.projection import project
 from tamis.stages.sinks import Dense, Kronecker, factors
 
@@ -86,3 +87,13 @@ def test_factors():
     assert factors(8192) == (64, 128)
     assert factors(4096) == (64, 64)
     assert factors(7) == (1, 7)
+
+
+def test_a_projection_that_does_not_fit_says_what_to_set(monkeypatch):
+    def full(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr("tamis.stages.sinks.project", full)
+    sink = Dense(7, NUMBERS, dim=64, memory=1 << 20)
+    with pytest.raises(WorkerError, match=r"projection of 7 gradients.*set memory_mb \(now 1 "):
+        feed(sink, blocks(7), [[4, 5, 6], [0, 1], [3, 2]])

@@ -57,7 +57,9 @@ def test_rates_by_hand():
 def test_weights_of_the_published_rates():
     weights = normalised([1.6877e-5, 1.2859e-5, 7.703e-6, 2.5616e-6])
     np.testing.assert_allclose(weights, [0.421919, 0.321470, 0.192572, 0.064039], atol=1e-6)
-    np.testing.assert_allclose(normalised([0, 0]), [0.5, 0.5])
+    for bad in ([0, 0], [np.nan, 1], [-1, 2], [np.inf, 1]):
+        with pytest.raises(ValueError, match="must be finite, at least 0 and not all 0"):
+            normalised(bad)
 
 
 @pytest.mark.parametrize(

@@ -237,13 +237,12 @@ def test_adapters_without_moments(gpt2, tmp_path):
 
 
 def test_weights(gpt2, trained, tmp_path):
-    assert gradient(gpt2, trained, weights=(1, 3)).checkpoint_weights().tolist() == [0.25, 0.75]
     with pytest.raises(ModelError, match="3 weights for 2 adapters"):
-        gradient(gpt2, trained, weights=(1, 3, 1)).checkpoint_weights()
+        gradient(gpt2, trained, weights=(1, 3, 1)).setup()
     (bare,) = make_checkpoints(gpt2, tmp_path, 1, moments=False)
     mixed = [trained[str(gpt2)][0], bare]
     with pytest.raises(ModelError, match="others have; give `weights`"):
-        gradient(gpt2, trained, adapters=mixed).checkpoint_weights()
+        gradient(gpt2, trained, adapters=mixed, direction="plain").setup()
 
 
 def test_no_adapters_yet(gpt2):
@@ -251,13 +250,43 @@ def test_no_adapters_yet(gpt2):
     assert stage.identity()["warmup"]["epochs"] == 2
     with pytest.raises(ModelError, match="needs adapters: give `warmup"):
         stage.setup()
+    assert stage.pinned().dtype in ("fp32", "bf16")
+    with pytest.raises(ModelError, match="needs adapters: give `warmup"):
+        Gradient(model=str(gpt2)).pinned()
+
+
+def test_corrected_directions_need_the_number_of_steps(gpt2, trained, tmp_path):
+    bare = shutil.copytree(trained[str(gpt2)][0], tmp_path / "bare")
+    (bare / "checkpoint.json").unlink()
+    stage = gradient(gpt2, trained, adapters=(str(bare),), direction="adam_corrected")
+    with pytest.raises(ModelError, match=r"no checkpoint\.json that says after how many steps"):
+        stage(rows_of(2), ["adam"])
+
+
+@pytest.mark.parametrize("keep", ["fp16", "int8", "sign"])
+def test_a_gradient_of_zero_has_no_direction(gpt2, trained, monkeypatch, keep):
+    stage = gradient(gpt2, trained, keep=keep)
+    stage.setup()
+    stage._lm.head.weight.zero_()  # every word as likely, whatever the adapters do
+    found = stage(rows_of(3), ["plain", "adam", "given.status"])
+    assert found["plain"].null_count == 3 and found["adam"].null_count == 0
+    assert found["given.status"].to_pylist() == ["ok"] * 3
+
+
+def test_a_column_does_not_depend_on_what_else_is_wanted(gpt2, trained):
+    """What is kept of a run that broke off between two columns stays what it would have been."""
+    rows = rows_of(9)
+    stage = gradient(gpt2, trained, memory_mb=1)
+    both = stage(rows, ["adam", "plain"])
+    for name in ("adam", "plain"):
+        assert stage(rows, [name])[name] == both[name]
 
 
 def test_identity_is_the_adapters_content(gpt2, trained, tmp_path):
     stage = gradient(gpt2, trained)
     moved = [shutil.copytree(folder, tmp_path / str(i)) for i, folder in enumerate(stage.adapters)]
     same = {"adapters": [str(folder) for folder in moved], "memory_mb": 7, "batch_tokens": 9}
-    assert gradient(gpt2, trained, **same, warmup={}).identity() == stage.identity()
+    assert gradient(gpt2, trained, **same).identity() == stage.identity()
     changes = ({"seed": 4}, {"dim": 64}, {"keep": "int8"}, {"adapters": stage.adapters[:1]})
     for change in (*changes, {"end_token": False}):
         assert gradient(gpt2, trained, **change).identity() != stage.identity()
@@ -270,6 +299,11 @@ def test_identity_is_the_adapters_content(gpt2, trained, tmp_path):
         ({"keep": "int8", "normalise": False}, "keep: int8 loses the length"),
         ({"keep": "sign", "dim": 12}, "eight numbers to a byte"),
         ({"weights": (0, 0)}, "not all 0"),
+        ({"weights": (float("nan"), 1)}, "must be finite"),
+        ({"weights": (1, 2, 3), "warmup": {"epochs": 2}}, "weights are 3, but warmup.epochs"),
+        ({"warmup": {}, "adapters": ("a",)}, "adapters or a warmup that trains them, not both"),
+        ({"dim": 1 << 40}, "dim"),
+        ({"warmup": {"rank": 10**12}}, "rank"),
         ({"dtype": "fp16"}, "underflow in fp16"),
         ({"seed": -1}, "seed"),
     ],
