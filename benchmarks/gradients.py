@@ -8,9 +8,11 @@ time with the same matrix as ours. Both sides take the same rows, the same adapt
     projection    Adam's direction, projected to `--dim` numbers
 
 Every method runs in a process of its own, on one thread; the first repeat warms up. `--rows` of the
-quickstart pool, `max_tokens` 512. Random weights in two shapes.
+quickstart pool, `max_tokens` 512. Random weights in two shapes, or a model of yours.
 
-    .venv/bin/python benchmarks/gradients.py                    # hours on a CPU with --dim 8192
+    .venv/bin/python benchmarks/gradients.py
+    .venv/bin/python benchmarks/gradients.py --model DIR --data FILE --template alpaca --rows 128
+    .venv/bin/python benchmarks/gradients.py --rank 128 --dim 8192   # as published: hours on a CPU
     .venv/bin/python benchmarks/gradients.py --shapes tiny --rows 4 --dim 64 --repeats 1
 
 Writes benchmarks/results/gradients.json, or what --out names.
@@ -64,7 +66,7 @@ class Case:
 
 def case_of(folder: str, said: argparse.Namespace, n: int) -> Case:
     """Load a model, put random adapters on it, tokenise the rows."""
-    lm = models.load(folder)
+    lm = models.load(folder, dtype=said.dtype)
     fields = {"r": said.rank, "lora_alpha": 4 * said.rank, "lora_dropout": 0.1}
     lora = attach_new(lm, folder, fields, ())
     generator = torch.Generator().manual_seed(0)
@@ -75,7 +77,7 @@ def case_of(folder: str, said: argparse.Namespace, n: int) -> Case:
             m, v = (torch.randn(weight.numel(), generator=generator) * 1e-4 for _ in "mv")
             moments.append((m, v.square()))
     rows = [as_pool(row) for row in read_rows(said.data, n)]
-    encoder = Encoder(lm.tokenizer, "none", "exact", WINDOW)
+    encoder = Encoder(lm.tokenizer, said.template, "exact", WINDOW)
     encoded = encoder.encode(rows)
     places, positions = scored_rows(encoded)
     ids = [encoded[i].ids for i in places]
@@ -94,7 +96,7 @@ def one_by_one(case: Case) -> Iterator[Tensor]:
         for weight in weights:
             weight.grad = None
         row = torch.tensor([ids])
-        logits = case.lm.hidden(row)[0] @ case.lm.head.weight.T
+        logits = (case.lm.hidden(row)[0] @ case.lm.head.weight.T).float()
         labels = torch.full((len(ids),), -100)
         labels[positions] = row[0, positions]
         loss = torch.nn.functional.cross_entropy(logits[:-1], labels[1:], ignore_index=-100)
@@ -206,19 +208,25 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", choices=sorted(SHAPES), default=["small", "gpt2"])
     parser.add_argument("--data", type=Path, default=ROOT / "configs/quickstart/pool.jsonl")
     parser.add_argument("--rows", type=int, help="rows; by default as many as suit a shape")
-    parser.add_argument("--rank", type=int, default=128)
-    parser.add_argument("--dim", type=int, default=8192)
+    parser.add_argument("--model", help="a folder, in place of the shapes")
+    parser.add_argument("--template", default="none")
+    parser.add_argument("--dtype", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--rank", type=int, default=8)
+    parser.add_argument("--dim", type=int, default=2048)
     parser.add_argument("--batch-tokens", type=int, default=2048)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path)
     said = parser.parse_args()
     torch.set_num_threads(1)
     found = []
-    for shape in said.shapes:
+    if said.model:
+        found.append(report(Path(said.model).name, said.model, said.rows or 128, said))
+    for shape in () if said.model else said.shapes:
         name, sizes, n = SHAPES[shape]
         with tempfile.TemporaryDirectory() as folder:
             found.append(report(name, random_model(folder, sizes), said.rows or n, said))
-    settings = {"rank": said.rank, "dim": said.dim, "batch_tokens": said.batch_tokens}
+    names = ("rank", "dim", "batch_tokens", "dtype", "template")
+    settings = {name: getattr(said, name) for name in names}
     write(
         "gradients",
         said.out,
