@@ -52,7 +52,7 @@ class Warmup(BaseModel):
     """By default `engine.threads`; moves last digits."""
     workers: int = Field(default=1, ge=1)
     """That share the rows of every step, each with the whole model; more than one need the engine
-    `ray`. Moves last digits, and with dropout the masks."""
+    `ray`. Moves last digits."""
 
     def identity(self) -> dict[str, Any]:
         """Return what makes the adapters; one worker goes without saying."""

@@ -224,7 +224,7 @@ class TestTwoWorkers:
         (folder / "mine.py").write_text(MINE)
         (folder / "pids").mkdir(parents=True, exist_ok=True)
         kind = lookup.find("signals", str(folder / "mine.py"), True)
-        said = WARMUP | {"share": 0.5, "dropout": 0, "epochs": 3, "workers": 2} | warmup
+        said = WARMUP | {"share": 0.5, "epochs": 3, "workers": 2} | warmup
         fields = {"model": str(model), "dtype": "fp32", "pids": str(folder / "pids")}
         config = config_of(folder, model, engine={"kind": "ray"})
         signals = {"grads": kind(**fields, warmup=said)}
