@@ -23,7 +23,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from ..errors import ArtifactError, DataError, ModelError, WorkerError
+from ..errors import ArtifactError, DataError, ModelError
 from ..kernels.adam import BETAS, EPSILON
 from ..kernels.token_loss import token_loss
 from .adapters import NAME, Lora, attach_new
@@ -33,7 +33,7 @@ from .dropout import RowDropout, draw, dropouts
 from .modelled import ModelStage
 from .models import LM
 from .packing import pack, pad
-from .passes import Tokens, is_out_of_memory
+from .passes import Tokens, no_room
 from .tokenize import scored_rows
 from .warmup import Warmup, learning_rates
 
@@ -118,15 +118,11 @@ class Training:
                 group["lr"] = float(rate)
             rows = order[step * batch : (step + 1) * batch]
             keys = np.random.default_rng([seed, epoch, 1 + step]).integers(1 << 63, size=len(rows))
-            try:
+            with no_room(
+                f"a pass of the warm-up does not fit into memory; set batch_tokens (now "
+                f"{self.batch_tokens}) or max_tokens lower"
+            ):
                 losses.append(self._step(rows, keys, trained))
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise WorkerError(
-                    f"a pass of the warm-up does not fit into memory; set batch_tokens (now "
-                    f"{self.batch_tokens}) or max_tokens lower"
-                ) from error
             if not math.isfinite(losses[-1]):
                 raise ModelError(
                     f"model {self.model!r}: the loss of the warm-up is {losses[-1]} in step "

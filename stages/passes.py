@@ -1,7 +1,8 @@
 """One pass of a model over sequences: statistics of chosen tokens, one vector per sequence."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -188,6 +189,21 @@ class Pass:
 
 def _empty(stat: str, n: int) -> np.ndarray:
     return np.zeros(n, dtype=np.int32 if stat == "rank" else np.float32)
+
+
+@contextmanager
+def no_room(advice: str) -> Iterator[None]:
+    """Say what to set where memory runs out in the block.
+
+    Raises:
+        WorkerError: `advice`.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise WorkerError(advice) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -15,10 +15,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..errors import WorkerError
 from ..kernels.backend import Backend
 from ..kernels.projection import project, project_kronecker
-from .passes import is_out_of_memory
+from .passes import no_room
 
 Turn = Callable[[int, Tensor], None]
 """Turns gradients (rows, numbers of the parameter) of the parameter `place` in place."""
@@ -133,15 +132,12 @@ class Dense:
     def _flush(self) -> None:
         if self.held and self.dim:
             gradients = self.buffer[: len(self.held)]
-            try:
+            advice = (
+                f"the projection of {len(self.held)} gradients does not fit into memory; set "
+                f"memory_mb (now {self.memory >> 20} for each column) lower"
+            )
+            with no_room(advice):
                 found = project(gradients, self.seed, self.dim, backend=self.backend)
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise WorkerError(
-                    f"the projection of {len(self.held)} gradients does not fit into memory; set "
-                    f"memory_mb (now {self.memory >> 20} for each column) lower"
-                ) from error
             self.out[self.held] = found
         self.held = []
 

@@ -1,11 +1,6 @@
 """T-SHIRT with a real model in whole runs: engines, kills, batch budgets, rounds, tokens."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,7 +10,7 @@ from tamis.errors import ConfigError, DataError
 from tamis.pipeline.agreement import agreement
 from tamis.pipeline.run import select
 from tamis.pipeline.token_view import token_view
-from tamis.tests.runs import digest, model_config, quiet, run_config
+from tamis.tests.runs import digest, kill_at, model_config, quiet, run_config
 
 N = 40
 
@@ -55,19 +50,8 @@ def test_ray_gives_the_bytes_of_the_local_engine(tmp_path, gpt2, run, workers):
 
 def test_a_kill_in_a_later_round_loses_nothing_that_was_finished(tmp_path, gpt2, run):
     config = config_of(tmp_path, gpt2)
-    (tmp_path / "c.yaml").write_text(config.to_yaml())
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tamis", "select", "c.yaml"],
-        cwd=tmp_path,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
     later = "store/neighbours-*/copies-2-4/*/*.parquet"
-    while not list(tmp_path.glob(later)) and process.poll() is None:
-        time.sleep(0.002)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_at(later, config, tmp_path)
     assert list(tmp_path.glob(later))
     result = select(config, quiet())
     if not result.was_done:
