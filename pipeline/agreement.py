@@ -15,6 +15,8 @@ from .rounds import Settle
 from .run import pin, score_pool, undamaged
 from .store import Store
 
+NO_ROUNDS = "no signal of this config works in rounds"
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -40,14 +42,16 @@ def agreement(config: Config, reporter: Reporter) -> Agreement:
         TamisError: what stopped it; PlanError where no signal of the config works in rounds.
     """
     config = pin(config)
+    if not any(signal.n_rounds > 1 for signal in config.signals.values()):
+        raise PlanError(NO_ROUNDS)
     store, name = Store(Path(config.store)), pool_key(config)
     found = []
     settles: tuple[Settle, Settle] = ("doubted", "all")
     for settle in settles:
         work = partial(score_pool, config, store, name, reporter, settle)
-        scored = undamaged(store, work)
+        scored = undamaged(store, config, work)
         if scored.spent is None:
-            raise PlanError("no signal of this config works in rounds")
+            raise PlanError(NO_ROUNDS)
         budget = selection.budget_of(config.budget, scored.pool.n_rows, scored.plan.cost)
         decisions = selection.decide(scored.table, config.selector, budget)
         found.append((decisions.kept, scored.spent))

@@ -191,7 +191,7 @@ def _described(config: Config) -> RenderableType:
     from .store import Store
     from .summary import describe_plan
     from .targets import as_pools
-    from .warmups import filled
+    from .warmups import filled, warmups_of
 
     config = pin(config)
     store = Store(Path(config.store))
@@ -204,7 +204,7 @@ def _described(config: Config) -> RenderableType:
     targets = {name: look(own) for name, own in as_pools(config).items()}
     plan = make_plan(filled(config, store, pool), pool, targets)
     find_rounds(plan, config.selector, "doubted")  # says what does not fit
-    return describe_plan(plan, pool, store)
+    return describe_plan(plan, pool, store, warmups_of(config, store, pool, plan))
 
 
 def _version(asked: bool) -> None:

@@ -59,6 +59,9 @@ def compute(
     for target in plan.targets:
         own = [_run_step(step, target.pool, store, engine, reporter) for step in target.steps]
         reports += [replace(report, target=target.name) for report in own]
+    for step in plan.steps:
+        if step.aims:  # what is wrong with a target's rows is said before the pool is worked on
+            fitted(step, pool.parts, store, engine)
     return reports + [_run_step(step, pool, store, engine, reporter) for step in plan.steps]
 
 

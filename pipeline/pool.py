@@ -167,7 +167,7 @@ def read_pool(config: Config, store: Store, name: str, progress: Callable[[int],
     """
     sources = [(source, source.revision or "") for source in config.data]
     read = ingest(sources, part_rows=config.part_rows, max_chars=config.max_chars)
-    raw_parts = with_shots(read, config.data)
+    raw_parts = with_shots(read, config.data, config.max_chars)
     parts: list[Part] = []
     columns: dict[str, str] = {}
     extras: set[str] = set()

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..errors import ArtifactError
 from .config import Config
 from .plan import Plan
 from .selection import Decisions
@@ -42,11 +43,20 @@ def query_names(by: str, plan: Plan, store: Store) -> list[str]:
         by: `<scorer>.by_query` or `<scorer>.by_target`.
         plan: that makes it.
         store: where the scorer's state lives.
+
+    Raises:
+        ArtifactError: the state is gone.
     """
     scorer, _, kind = by.partition(".")
     steps = [step for step in plan.steps if step.name == scorer and step.aims]
-    state = store.read_fitted(steps[0].folder) if steps else None
-    if state is None or not {"target", "subtask", "query"} <= set(state.column_names):
+    if not steps or kind not in ("by_query", "by_target"):
+        return []
+    state = store.read_fitted(steps[0].folder)
+    if state is None:
+        raise ArtifactError(
+            str(store.root / steps[0].folder), "what was found in the targets is gone"
+        )
+    if not {"target", "subtask", "query"} <= set(state.column_names):
         return []
     if kind == "by_target":
         return list(dict.fromkeys(state["target"].to_pylist()))

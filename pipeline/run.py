@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..errors import ArtifactError
+from ..errors import ArtifactError, DataError
 from ..stages.export import curated_schema, own_names, shape_rows, write_curated
 from . import executor, ledger, manifest, selection
 from .card import make_card
@@ -29,7 +29,7 @@ from .rounds import Settle, Settling, find_rounds
 from .store import Store, whole_file
 from .targets import as_pools, pin_targets
 from .training import prepared
-from .warmups import needs_training, warmed_up
+from .warmups import needs_training, planned, warmed_up
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
         find_rounds(plan, config.selector, "doubted")
         selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
 
-    pool, plan = undamaged(store, lambda: _open(config, store, name, reporter, check))
+    pool, plan = undamaged(store, config, lambda: _open(config, store, name, reporter, check))
     folder = claim(config, manifest.result_fingerprint(config, pool, plan), overwrite)
     if folder.is_done:
         return Result(folder, folder.manifest, was_done=True)
@@ -98,10 +98,11 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
                 scored = score_pool(config, store, name, reporter, settle="doubted")
                 return scored, _choose_and_export(config, store, scored, folder)
 
-            scored, found = undamaged(store, work)
+            scored, found = undamaged(store, config, work)
             record = manifest.make_manifest(config, scored.pool, scored.plan, scored.reports, began)
             names = ["config.yaml", "ledger.parquet", "rejected.parquet", "curated"]
-            trained = manifest.describe_warmups(warmed_up(config, store, scored.pool))
+            used = planned(config, scored.plan)
+            trained = manifest.describe_warmups(warmed_up(used, store, scored.pool))
             files = manifest.describe_files(folder.path, names)
             record |= found | {"warmups": trained, "files": files}
             folder.finish(record)
@@ -125,7 +126,11 @@ def score_pool(
     Raises:
         TamisError: what stopped it; all that was computed is kept.
     """
-    pool, plan = _open(config, store, name, reporter)
+
+    def check(pool: Pool, plan: Plan) -> None:
+        find_rounds(plan, config.selector, settle)
+
+    pool, plan = _open(config, store, name, reporter, check)
     spent: tuple[int, int] | None = None
     rounds = find_rounds(plan, config.selector, settle)
     engine = executor.open_engine(config.engine, store.root)
@@ -152,7 +157,7 @@ def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:
     config = pin(config)
     store = Store(Path(config.store))
     name = pool_key(config)
-    scored = undamaged(store, lambda: score_pool(config, store, name, reporter))
+    scored = undamaged(store, config, lambda: score_pool(config, store, name, reporter))
     table = scored.table.select(["row_id", "sample_id", "source"])
     for scorer in config.scorers:
         table = ledger.with_scorer(table, scored.table, scorer)
@@ -166,12 +171,19 @@ def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:
     return folder.path / "scores.parquet", table
 
 
-def undamaged(store: Store, work: Callable[[], Made]) -> Made:
-    """Do the work; where a stored file turns out damaged, set it aside and start again."""
+def undamaged(store: Store, config: Config, work: Callable[[], Made]) -> Made:
+    """Do the work; where a stored file turns out damaged, set it aside and start again.
+
+    Raises:
+        DataError: a damaged file that no run makes: it is the user's, as the config names it.
+    """
+    named = [Path(path) for s in config.signals.values() for path in getattr(s, "adapters", ())]
     for _ in range(MANY):
         try:
             return work()
         except ArtifactError as error:
+            if Path(error.path).parent in named:
+                raise DataError(f"damaged file: {error}") from error
             store.set_aside(error)
     raise ArtifactError(str(store.root), f"more than {MANY} damaged files")
 
@@ -198,9 +210,10 @@ def _open(
     pool = _open_pool(config, store, name, reporter)
     plan = make_plan(config, pool, targets)
     check(pool, plan)
-    if not needs_training(config):
+    used = planned(config, plan)
+    if not needs_training(used):
         return pool, plan
-    return pool, make_plan(prepared(config, store, pool, reporter), pool, targets)
+    return pool, make_plan(prepared(used, store, pool, reporter), pool, targets)
 
 
 def _open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> Pool:

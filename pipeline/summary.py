@@ -117,10 +117,18 @@ def show_tokens(view: TokenView) -> RenderableType:
     return Group(Text(head), Text(), answer, Text(), numbers)
 
 
-def describe_plan(plan: Plan, pool: Pool, store: Store) -> RenderableType:
+def describe_plan(
+    plan: Plan, pool: Pool, store: Store, warmups: Mapping[str, str] | None = None
+) -> RenderableType:
     """Return the steps of a plan, their columns, and what is computed already.
 
     A pool or target without parts is one that is not read yet.
+
+    Args:
+        plan: of the config.
+        pool: that it works on.
+        store: what is there already.
+        warmups: what is known of the warm-up of each signal.
     """
     shown = _table("step", "runs", "columns", ">parts done", "key")
     read = [_read("pool", pool)]
@@ -128,6 +136,7 @@ def describe_plan(plan: Plan, pool: Pool, store: Store) -> RenderableType:
         read.append(_read(f"target {target.name}", target.pool))
         _add_steps(shown, target.steps, target.pool, store, f" of {target.name}")
     _add_steps(shown, plan.steps, pool, store)
+    read += [f"warm-up of {name}: {said}" for name, said in (warmups or {}).items()]
     return Group(Text("\n".join(read)), shown)
 
 

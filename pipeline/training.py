@@ -56,6 +56,8 @@ def prepared(config: Config, store: Store, pool: Pool, reporter: Reporter) -> Co
         TamisError: what stopped it; finished epochs are kept.
     """
     asked = wanted(config, store, pool)
+    for one in asked:  # all of them, before hours go into the first
+        _check_engine(one, config.engine)
     for one in asked:
         _train(one, store, pool, config.engine, reporter)
     return with_adapters(config, asked)
@@ -84,7 +86,23 @@ def warm_up(config: Config, reporter: Reporter) -> list[WarmedUp]:
         prepared(config, store, pool, reporter)
         return warmed_up(config, store, pool)
 
-    return undamaged(store, work)
+    return undamaged(store, config, work)
+
+
+def _check_engine(one: Wanted, engine: EngineConfig) -> None:
+    """Raise if several workers are wanted of an engine that has none.
+
+    Raises:
+        PlanError: so, and there is something to be trained.
+    """
+    from ..stages.lora import last_epoch  # torch
+
+    workers, missing = one.settings.workers, last_epoch(one.folder) < one.settings.epochs
+    if workers > 1 and missing and engine.kind != "ray":
+        raise PlanError(
+            f"signals.{one.name}.warmup.workers is {workers}, but engine.kind is {engine.kind}; "
+            f"several workers need engine.kind: ray"
+        )
 
 
 def _train(one: Wanted, store: Store, pool: Pool, engine: EngineConfig, reporter: Reporter) -> None:
@@ -158,11 +176,6 @@ def _together(
 ) -> Iterator[Facts]:
     """Train on several workers; where one dies, all go on after the last finished epoch."""
     said, name = job.wanted.settings, job.wanted.name
-    if engine.kind != "ray":
-        raise PlanError(
-            f"signals.{name}.warmup.workers is {said.workers}, but engine.kind is {engine.kind}; "
-            f"several workers need engine.kind: ray"
-        )
     own = engine.model_copy(update={"workers": said.workers, "threads": said.threads})
     with closing(RayEngine(own, job.root)) as ray_engine:
         needs = ray_engine.reserve(job.wanted.signal, said.workers)

@@ -21,6 +21,7 @@ from ..stages.modelled import ModelStage
 from ..stages.warmup import Warmup, chosen
 from .config import Config
 from .fingerprint import canonical, key
+from .plan import Plan
 from .pool import Pool
 from .store import Store
 
@@ -88,6 +89,14 @@ class WarmedUp:
     workers: int = 1
 
 
+def planned(config: Config, plan: Plan) -> Config:
+    """Return a config with those signals alone that a plan computes something of."""
+    steps = [*plan.steps, *(step for target in plan.targets for step in target.steps)]
+    names = {step.name for step in steps}
+    signals = {name: signal for name, signal in config.signals.items() if name in names}
+    return config.model_copy(update={"signals": signals})
+
+
 def needs_training(config: Config) -> bool:
     """Return whether some signal has a `warmup`."""
     return any(warmup_of(signal) is not None for signal in config.signals.values())
@@ -152,11 +161,29 @@ def filled(config: Config, store: Store, pool: Pool) -> Config:
     return with_adapters(config, there)
 
 
+def warmups_of(config: Config, store: Store, pool: Pool, plan: Plan) -> dict[str, str]:
+    """Return for each signal that a plan needs, and that trains adapters, what there is of them."""
+    used = planned(config, plan)
+    if not needs_training(used):
+        return {}
+    if not pool.parts:
+        found = used.signals.items()
+        return {name: "comes first" for name, signal in found if warmup_of(signal)}
+    from ..stages.lora import last_epoch  # torch
+
+    said = {}
+    for one in wanted(used, store, pool):
+        done, epochs = last_epoch(one.folder), one.settings.epochs
+        state = "comes first, and names what is made of it" if done < epochs else "is there"
+        said[one.name] = f"{done} of {epochs} epochs on {len(one.places):,} rows; {state}"
+    return said
+
+
 def warmed_up(config: Config, store: Store, pool: Pool) -> list[WarmedUp]:
     """Return what the warm-ups of a config have left; all are finished."""
     if not needs_training(config):
         return []
-    from ..stages.checkpoints import facts_of  # torch
+    from ..stages.facts import facts_of
 
     return [
         WarmedUp(one.name, one.folder, tuple(map(facts_of, one.paths)), one.settings.workers)

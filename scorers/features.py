@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import ContractError
-from .base import NUMBERED
+from .base import NUMBERED, row_status
 from .matrices import matrix, unit
+from .signals import STATUS
 
 ROWS_AT_ONCE = 128  # with 4 checkpoints of 8,192 numbers 34 MB; bounds memory, no result
 
@@ -38,17 +39,24 @@ class Features:
     unit: bool = True
 
     @property
-    def status(self) -> str:
-        """The status beside the column."""
-        return f"{self.of.partition('.')[0]}.status"
+    def statuses(self) -> tuple[str, ...]:
+        """The statuses beside the column: of the row, and of the pass that it comes from."""
+        signal, _, column = self.of.partition(".")
+        passes = [STATUS[column]] if column in STATUS else []
+        return tuple(f"{signal}.{name}" for name in (*passes, "status"))
 
     @property
     def reads(self) -> pa.Schema:
         """The columns, the vectors of any type that `matrices` reads."""
-        fields = [pa.field(self.of, pa.null()), pa.field(self.status, pa.string())]
+        fields = [pa.field(self.of, pa.null())]
+        fields += [pa.field(name, pa.string()) for name in self.statuses]
         if self.weights:
             fields.append(pa.field(self.weights, pa.list_(pa.float32())))
         return pa.schema(fields)
+
+    def status(self, rows: pa.Table) -> pa.Array:
+        """Return each row's status: that of the row or the pass."""
+        return row_status(rows.select(self.statuses))
 
     def vectors(self, rows: pa.Table) -> np.ndarray:
         """Return (rows, numbers) float64, NaN for a row without a vector; row by row the same.
@@ -57,7 +65,7 @@ class Features:
             ContractError: vectors of different lengths, or not of so many checkpoints.
         """
         stored = matrix(rows[self.of], self.of)
-        numbered = np.asarray(pc.is_in(rows[self.status], pa.array(NUMBERED)))
+        numbered = np.asarray(pc.is_in(self.status(rows), pa.array(NUMBERED)))
         weights = np.ones((len(rows), 1))
         if self.weights:
             weights = matrix(rows[self.weights], self.weights)

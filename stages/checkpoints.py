@@ -8,15 +8,13 @@ A checkpoint is a folder:
     checkpoint.json         {"format": "tamis-checkpoint", "version": 1, "epoch", "epochs", "steps"
                             (so far), "rows", "mean_learning_rate" (of the epoch), "losses" (nats
                             per answer token, of each step of the epoch), "loss" (their mean),
-                            "sha256": {file: of each of the two above}}
+                            "sha256": {file: of each of the three above}, "check": of all this}
 
 An adapter trained elsewhere has the first line alone.
 """
 
 import errno
-import hashlib
 import json
-import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -30,13 +28,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import ArtifactError, ModelError
+from .facts import FACTS, check_sum, facts_of, with_sums
 from .models import resolve_revision
 from .warmup import normalised
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-MOMENTS, FACTS = "moments.safetensors", "checkpoint.json"
-SUMMED = (WEIGHTS, MOMENTS)
-FORMAT = {"format": "tamis-checkpoint", "version": 1}
+MOMENTS = "moments.safetensors"
 KIND = ("r", "lora_alpha", "lora_dropout", "use_rslora", "rank_pattern", "alpha_pattern")
 """Settings of adapter_config.json that decide how adapters compute."""
 
@@ -104,6 +101,7 @@ def adapter_settings(folder: str) -> dict[str, Any]:
                 f"adapter {folder!r}: the folder has no {name}; an adapter in peft's format with "
                 f"safetensors weights is needed"
             )
+    check_sum(folder, CONFIG)
     try:
         said = dict(json.loads((path / CONFIG).read_text("utf-8")))
     except (ValueError, TypeError) as error:
@@ -173,29 +171,6 @@ def read_moments(folder: str, like: Mapping[str, Tensor]) -> dict[str, tuple[Ten
     return {name: (flat[f"m.{name}"], flat[f"v.{name}"]) for name in like}
 
 
-def facts_of(folder: str) -> Mapping[str, Any]:
-    """Return what a folder's checkpoint.json says; nothing where there is none.
-
-    Raises:
-        ArtifactError: it is damaged, or of another format.
-    """
-    path = Path(folder) / FACTS
-    if not path.is_file():
-        return {}
-    try:
-        facts = dict(json.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ArtifactError(str(path), str(error)) from error
-    if {name: facts.get(name) for name in FORMAT} != FORMAT:
-        raise ArtifactError(str(path), f"is not of the format {FORMAT}")
-    rate, steps = facts.get("mean_learning_rate", 0.0), facts.get("steps", 0)
-    if not isinstance(rate, int | float) or not 0 <= rate < math.inf:
-        raise ArtifactError(str(path), f"mean_learning_rate is {rate!r}, not a number of 0 or more")
-    if not isinstance(steps, int) or steps < 0:
-        raise ArtifactError(str(path), f"steps is {steps!r}, not a whole number of 0 or more")
-    return facts
-
-
 def checkpoint_weights(folders: Sequence[str], given: Sequence[float]) -> np.ndarray:
     """Return the weight of each checkpoint, (checkpoints,) float64, together 1.
 
@@ -259,9 +234,9 @@ def write_checkpoint(
         for kind, tensor in zip("mv", pair, strict=True)
     }
     save_file(flat, aside / MOMENTS, metadata={"format": "pt"})
-    said = FORMAT | dict(facts) | {"sha256": {name: _sha256(aside / name) for name in SUMMED}}
-    for name, value in ((CONFIG, settings), (FACTS, said)):
-        (aside / name).write_text(json.dumps(value, indent=1) + "\n", "utf-8")
+    (aside / CONFIG).write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
+    said = with_sums(aside, (CONFIG, WEIGHTS, MOMENTS), facts)
+    (aside / FACTS).write_text(json.dumps(said, indent=1) + "\n", "utf-8")
     for file in aside.iterdir():
         with file.open("rb") as written:
             os.fsync(written.fileno())
@@ -280,15 +255,8 @@ def write_checkpoint(
 
 def _read_tensors(folder: str, name: str) -> dict[str, Tensor]:
     path = Path(folder) / name
-    expected = facts_of(folder).get("sha256", {}).get(name)
-    if expected is not None and _sha256(path) != expected:
-        raise ArtifactError(str(path), f"is not what {FACTS} says was written")
+    check_sum(folder, name)
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise ArtifactError(str(path), str(error).splitlines()[0]) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

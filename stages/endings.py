@@ -3,7 +3,8 @@ r"""The token that ends an answer, as a part of the answer: a model is taught to
     template  ends an answer with
     chat      the first special token that the template writes after an answer where a conversation
               ends with it, such as `<|im_end|>`, and the white space before it
-    others    the tokenizer's EOS, and so does a chat template that writes no special token there
+    others    the tokenizer's EOS, and so does a chat template that writes no special token there,
+              or one that begins messages
 
 Every answer of a conversation gets its own: each is what the model should have said in its turn,
 and in the format that LESS trains on (`<|assistant|>\n...</s>\n`) each has one. Where the text
@@ -38,7 +39,8 @@ class Endings:
         found, taken = [], 0  # characters of the context that the answer before it took
         for turn, following in zip(turns, [*(t.context for t in turns[1:]), ""], strict=True):
             own = self._own.match(turn.after)
-            end = own.group() if own else self._eos
+            begins = own is not None and own.group().strip() in turn.header  # the next message
+            end = own.group() if own and not begins else self._eos
             answer = turn.answer + end if turn.answer else ""
             found.append(replace(turn, context=turn.context[taken:], answer=answer))
             taken = len(end) if answer and following.startswith(end) else 0

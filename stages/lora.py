@@ -27,9 +27,10 @@ from ..errors import ArtifactError, DataError, ModelError
 from ..kernels.adam import BETAS, EPSILON
 from ..kernels.token_loss import token_loss
 from .adapters import NAME, Lora, attach_new
-from .checkpoints import FACTS, facts_of, is_whole, read_moments, read_weights, write_checkpoint
+from .checkpoints import is_whole, read_moments, read_weights, write_checkpoint
 from .crew import ALONE, Crew
 from .dropout import RowDropout, draw, dropouts
+from .facts import FACTS, facts_of
 from .modelled import ModelStage
 from .models import LM
 from .packing import pack, pad

@@ -26,15 +26,19 @@ from .ingest import RawPart, sample_id
 from .source import Source, Target
 
 
-def with_shots(parts: Iterable[RawPart], sources: Sequence[Source]) -> Iterator[RawPart]:
+def with_shots(
+    parts: Iterable[RawPart], sources: Sequence[Source], max_chars: int
+) -> Iterator[RawPart]:
     """Return the parts of a pool; of a target with `shots`, with the examples in its rows.
 
     Args:
         parts: as `stages.ingest` gives them; of a target with `shots` all are held.
         sources: that they come from; a target stands alone.
+        max_chars: of a row.
 
     Raises:
-        DataError: a subtask with too few rows, or a row of another shape than question and answer.
+        DataError: a subtask with too few rows, a row of another shape than question and answer, or
+            one that becomes too long.
     """
     target = sources[0]
     if not isinstance(target, Target) or not target.shots:
@@ -44,6 +48,13 @@ def with_shots(parts: Iterable[RawPart], sources: Sequence[Source]) -> Iterator[
     rows = [row for part in held for row in part.rows]
     if not any(part.rejected for part in held):  # who reads the parts says what is wrong there
         _add_examples(rows, target)
+        for place, row in enumerate(rows):
+            n = sum(len(message["content"] or "") for message in row["messages"])
+            if n > max_chars:
+                raise DataError(
+                    f"{target.place}: row {place} has {n:,} characters with its shots, more than "
+                    f"max_chars, {max_chars:,}"
+                )
     yield from held
 
 

@@ -33,6 +33,8 @@ from ..base import ROWS, Stage
 PER_CENTROID = 256
 """Rows that train a centroid at most, unless `sample` says how many there are in all."""
 
+SHORTEST, LONGEST = 1e-12, 1e12
+
 
 @final
 class Clusters(Stage):
@@ -107,9 +109,10 @@ class Clusters(Stage):
                 f"smaller k, or more rows"
             )
         most = min(max(self.sample or PER_CENTROID * k, k), n)
-        last = np.partition(draws, most - 1)[most - 1]
-        drawn = draws <= last  # and copies of the last one
-        vectors = np.empty((int(drawn.sum()), numbers), np.float32)
+        first = np.argsort(draws, kind="stable")[:most]  # which of some copies does not matter
+        drawn = np.zeros(n, dtype=bool)
+        drawn[first] = True
+        vectors = np.empty((most, numbers), np.float32)
         places = np.argsort(np.argsort(draws[drawn], kind="stable"), kind="stable")
         at, seen = 0, 0
         for table in pool:
@@ -137,7 +140,7 @@ class Clusters(Stage):
             if known[some].any():
                 _check_length(self.of, block, centroids.shape[1])
                 labels[some], distances[some] = nearest(block, centroids)
-        status = np.array(rows[self._features.status].to_pylist(), dtype=object)
+        status = np.array(self._features.status(rows).to_pylist(), dtype=object)
         numbered = np.isin(status, NUMBERED)
         status[numbered & ~known] = "no_vector"
         columns = {
@@ -169,7 +172,17 @@ class Clusters(Stage):
         return np.concatenate(draws), numbers
 
     def _train(self, vectors: np.ndarray, k: int) -> np.ndarray:
-        """The centroids, (k, numbers) fp32, in no order."""
+        """The centroids, (k, numbers) fp32, in no order.
+
+        Raises:
+            DataError: vectors so long or short that fp32 cannot tell how far they are apart.
+        """
+        longest = float(np.linalg.norm(vectors.astype(np.float64), axis=1).max())
+        if not SHORTEST <= longest <= LONGEST:
+            raise DataError(
+                f"clusters of {self.of}: the longest vector has the length {longest:.3g}; take "
+                f"vectors between {SHORTEST:g} and {LONGEST:g}, or unit: true"
+            )
         import faiss  # heavy, and only the process that fits needs it
 
         faiss.omp_set_num_threads(self._threads)
@@ -187,15 +200,29 @@ class Clusters(Stage):
 
     def _ordered(self, centroids: np.ndarray, vectors: np.ndarray) -> pa.Table:
         """The state: centroids in the order of their labels."""
-        exact, sizes = centroids.astype(np.float64), np.zeros(len(centroids), np.int64)
-        for start in range(0, len(vectors), PER_CENTROID):
-            block = vectors[start : start + PER_CENTROID].astype(np.float64)
-            sizes += np.bincount(nearest(block, exact)[0], minlength=len(centroids))
+        sizes, sums = _members(vectors, centroids)
+        some = sizes > 0  # faiss moves a centroid a little to fill an empty cluster
+        centroids[some] = sums[some] / sizes[some, None]
+        if self.spherical:
+            centroids = np.nan_to_num(unit(centroids.astype(np.float64))).astype(np.float32)
+        sizes, _ = _members(vectors, centroids)
         order = sorted(range(len(sizes)), key=lambda c: (-sizes[c], centroids[c].tolist()))
         offsets = pa.array(np.arange(len(order) + 1) * centroids.shape[1], pa.int32())
         flat = pa.array(centroids[order].ravel())
         centroid = pa.ListArray.from_arrays(offsets, flat)
         return pa.table({"centroid": centroid, "size": pa.array(sizes[order])})
+
+
+def _members(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many vectors are nearest to each centroid, and their sum."""
+    exact, sizes = centroids.astype(np.float64), np.zeros(len(centroids), np.int64)
+    sums = np.zeros(exact.shape)
+    for start in range(0, len(vectors), PER_CENTROID):
+        block = vectors[start : start + PER_CENTROID].astype(np.float64)
+        labels = nearest(block, exact)[0]
+        sizes += np.bincount(labels, minlength=len(centroids))
+        np.add.at(sums, labels, block)
+    return sizes, sums
 
 
 def nearest(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

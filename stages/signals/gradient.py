@@ -207,27 +207,26 @@ class Gradient(ModelStage):
         places, positions = scored_rows(encoded)
         ids = [encoded[i].ids for i in places]
         found: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        none: dict[str, np.ndarray] = {}  # gradients of length 0: they have no direction
         status = np.full(len(ids), "ok", dtype=object)
+        lost: dict[str, np.ndarray] = {}  # without a direction, or too long for what is kept
         for folder in self.adapters if ids else ():
             sinks = self._sinks(folder, names or ["plain"], len(ids))
-            passed = self._pass(ids, positions, list(sinks.values()))
-            status[passed != "ok"] = "not_finite"
-            for name, sink in sinks.items():
-                vectors = sink.result().cpu().numpy()
+            status[self._pass(ids, positions, list(sinks.values())) != "ok"] = "not_finite"
+            for name in found:
+                vectors = sinks[name].result().cpu().numpy()
                 lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-                none.setdefault(name, np.zeros(len(ids), dtype=bool))[lengths[:, 0] == 0] = True
-                status[~np.isfinite(lengths[:, 0])] = "not_finite"
+                bad = ~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0)
                 if self.normalise:
                     vectors /= np.maximum(lengths, np.finfo(np.float32).tiny)
-                status[np.abs(vectors).max(axis=1) > LARGEST] = "not_finite"  # too long for fp16
-                if name in found:
-                    found[name].append(kept(np.nan_to_num(vectors, posinf=0, neginf=0), self.keep))
+                bad |= ~(np.abs(vectors).max(axis=1) <= LARGEST)
+                vectors[bad] = 0
+                lost[name] = lost.get(name, bad) | bad
+                found[name].append(kept(vectors, self.keep))
         sequences = Sequences(places, status, len(encoded))
         columns = {"given.status": sequences.status_column()}
         for name, parts in found.items():
             there = sequences.ok.copy()
-            there[places[none[name]] if name in none else []] = False
+            there[places[lost[name]] if name in lost else []] = False
             columns[name] = vector_column(parts, places, there, self.keep)
         return columns
 
@@ -274,7 +273,8 @@ class Gradient(ModelStage):
     def _turn(self, folder: str) -> "Turn":
         """What makes Adam's direction of gradients at a checkpoint."""
         from ...kernels.adam import adam_direction  # torch
-        from ..checkpoints import FACTS, facts_of, read_moments
+        from ..checkpoints import read_moments
+        from ..facts import FACTS, facts_of
 
         assert self._lm is not None and self._lora is not None
         if not self._moments:

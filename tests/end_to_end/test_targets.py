@@ -219,3 +219,26 @@ def test_plan_shows_the_target(tmp_path, gpt2):
     assert "3 rows in, 0 rejected, 1 parts" in after
     assert "rds -> sums" in after
     assert "1/1" in after
+
+
+def test_what_was_found_in_the_targets_is_found_again(tmp_path, gpt2):
+    """The names in the ledger come from it, also where no score is missing."""
+    first = select(config_of(tmp_path, gpt2), quiet())
+    (state,) = (tmp_path / "store").glob("rds_plus-*/fitted.parquet")
+    for name, damage in (("b", state.unlink), ("c", lambda: state.write_bytes(b"junk"))):
+        damage()
+        again = select(config_of(tmp_path, gpt2, name=name), quiet())
+        assert digest(again.folder.path) == digest(first.folder.path)
+
+
+def test_a_row_of_a_target_without_a_vector_is_found_before_the_pool_is_worked_on(tmp_path, gpt2):
+    long = {"instruction": "word " * 400, "output": "never reached", "kind": "z"}
+    path = write_jsonl(tmp_path / "long.jsonl", [SUMS[0], long])
+    config = config_of(
+        tmp_path, gpt2, targets={"sums": {"path": str(path), "subtask": "data.kind"}}
+    )
+    with pytest.raises(UsageError, match=r"targets\.sums: row 1 has no base\.embedding"):
+        select(config, quiet())
+    folders = {path.name.partition("-")[0] for path in (tmp_path / "store").iterdir()}
+    parts = list((tmp_path / "store").glob("forward-*/embedding/*.parquet"))
+    assert "forward" in folders and len(parts) == 1  # the target's own

@@ -1,9 +1,12 @@
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
+from tamis.errors import ArtifactError
 from tamis.pipeline.queries import query_names, with_names
 from tamis.pipeline.selection import Decisions
 
@@ -13,6 +16,7 @@ class Kept:
     """A store that knows the state of one scorer."""
 
     state: Any
+    root: Path = Path("store")
     asked: list = field(default_factory=list)
 
     def read_fitted(self, folder):
@@ -46,6 +50,9 @@ def test_lists_without_targets_have_no_names():
     assert query_names("mine.by_query", PLAN, Kept(STATE)) == []
     assert query_names("", PLAN, Kept(STATE)) == []
     assert query_names("rds.by_query", PLAN, Kept(STATE.select(["target"]))) == []
+    assert query_names("rds.by_subtask", PLAN, Kept(STATE)) == []  # a list of another kind
+    with pytest.raises(ArtifactError, match="rds_plus-1: what was found in the targets is gone"):
+        query_names("rds.by_query", PLAN, Kept(None))
 
 
 def test_only_kept_rows_are_named():

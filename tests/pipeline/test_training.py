@@ -15,7 +15,8 @@ from tamis.pipeline.logs import Reporter
 from tamis.pipeline.run import score, select
 from tamis.pipeline.training import _Failure, _why, prepared, warm_up
 from tamis.pipeline.warmups import filled
-from tamis.stages.checkpoints import content_of, facts_of, read_weights
+from tamis.stages.checkpoints import content_of, read_weights
+from tamis.stages.facts import facts_of
 from tamis.tests.pipeline.warm import WARMUP, config_of, opened
 from tamis.tests.runs import digest, quiet, run_config
 
@@ -54,7 +55,7 @@ def test_a_run_starts_where_it_broke_off(gpt2, tmp_path):
     assert [content_of(folder) for folder in again] == contents
 
 
-@pytest.mark.parametrize("file", ["checkpoint.json", "moments.safetensors"])
+@pytest.mark.parametrize("file", ["checkpoint.json", "moments.safetensors", "adapter_config.json"])
 def test_a_damaged_checkpoint_is_trained_again(gpt2, tmp_path, file):
     config = config_of(tmp_path, gpt2)
     (found,) = warm_up(config, quiet())
@@ -122,6 +123,33 @@ def test_a_mistake_is_found_before_the_training(gpt2, tmp_path, fields, message)
     assert not list((tmp_path / "store").glob("warmup-*"))
 
 
+def test_only_what_is_read_is_trained(gpt2, tmp_path):
+    grads = {"use": "gradient", "model": str(gpt2), "dtype": "fp32", "dim": 32, "warmup": WARMUP}
+    signals = {"grads": grads, "idle": grads | {"warmup": WARMUP | {"rank": 3}}}
+    result = select(config_of(tmp_path, gpt2, signals=signals), quiet())
+    assert len(list((tmp_path / "store").glob("warmup-*"))) == 1
+    assert list(result.manifest["warmups"]) == ["grads"]
+
+
+def test_adapters_in_the_store_that_the_user_names_are_not_renamed(gpt2, tmp_path):
+    (found,) = warm_up(config_of(tmp_path, gpt2), quiet())
+    mine = [str(found.folder / f"checkpoint-{epoch}") for epoch in (1, 2)]
+    with Path(mine[1], "moments.safetensors").open("r+b") as damaged:
+        damaged.write(b"\0\0\0")
+    grads = {"use": "gradient", "model": str(gpt2), "dtype": "fp32", "dim": 32, "adapters": mine}
+    with pytest.raises(DataError, match=r"damaged file: .*moments\.safetensors: is not what"):
+        select(config_of(tmp_path, gpt2, signals={"grads": grads}, name="mine"), quiet())
+    assert Path(mine[1], "moments.safetensors").exists()
+
+
+def test_all_warm_ups_are_checked_before_the_first(gpt2, tmp_path):
+    grads = {"use": "gradient", "model": str(gpt2), "dtype": "fp32", "dim": 32, "warmup": WARMUP}
+    signals = {"grads": grads, "more": grads | {"warmup": WARMUP | {"workers": 2}}}
+    with pytest.raises(PlanError, match=r"several workers need engine\.kind: ray"):
+        warm_up(config_of(tmp_path, gpt2, signals=signals), quiet())
+    assert not list((tmp_path / "store").glob("warmup-*"))
+
+
 def test_a_warm_up_that_trains_nothing_is_an_error(gpt2, tmp_path):
     one_step = WARMUP | {"epochs": 1, "batch": 99}  # its learning rate is that of the start: 0
     with pytest.raises(ModelError, match="learning rate was 0 in every step"):
@@ -143,10 +171,10 @@ def test_rows_without_answer_tokens(gpt2, tmp_path):
         select(config, quiet())
 
 
-def test_agreement_trains_too(gpt2, tmp_path):
+def test_agreement_needs_rounds_before_it_trains(gpt2, tmp_path):
     with pytest.raises(PlanError, match="works in rounds"):
         agreement(config_of(tmp_path, gpt2), quiet())
-    assert list((tmp_path / "store").glob("warmup-*/checkpoint-2"))
+    assert not list((tmp_path / "store").glob("warmup-*"))
 
 
 def test_several_workers_need_ray(gpt2, tmp_path):

@@ -7,11 +7,12 @@ from tamis.scorers.features import Features, there
 FLOATS = pa.list_(pa.float32())
 
 
-def rows(vectors, weights=(1.0,), status=None, kind=FLOATS):
+def rows(vectors, weights=(1.0,), status=None, kind=FLOATS, passed=None):
     n = len(vectors)
     return pa.table(
         {
             "g.adam": pa.array(vectors, kind),
+            "g.given.status": passed or ["ok"] * n,
             "g.status": status or ["ok"] * n,
             "g.weights": pa.array([list(weights)] * n, FLOATS),
         }
@@ -21,7 +22,7 @@ def rows(vectors, weights=(1.0,), status=None, kind=FLOATS):
 def test_weighted_mean_of_the_checkpoints_by_hand():
     """3 : 1 of (3, 4) / 5 and (0, 2) / 2."""
     features = Features("g.adam", "g.weights")
-    assert features.reads.names == ["g.adam", "g.status", "g.weights"]
+    assert features.reads.names == ["g.adam", "g.given.status", "g.status", "g.weights"]
     found = features.vectors(rows([[3, 4, 0, 2]], [3.0, 1.0]))
     assert found.tolist() == [pytest.approx([0.45, 0.85])]
     found = Features("g.adam", "g.weights", unit=False).vectors(rows([[3, 4, 0, 2]], [3.0, 1.0]))
@@ -61,3 +62,11 @@ def test_blocks_are_the_whole():
 def test_another_number_of_checkpoints():
     with pytest.raises(ContractError, match="3 numbers for 2 checkpoints"):
         Features("g.adam", "g.weights").vectors(rows([[1, 2, 3]], [1.0, 1.0]))
+
+
+def test_the_pass_of_a_row_says_why_it_has_no_vector():
+    table = rows([[3, 4], None], passed=["ok", "not_finite"])
+    features = Features("g.adam")
+    assert features.status(table).to_pylist() == ["ok", "not_finite"]
+    assert there(features.vectors(table)).tolist() == [True, False]
+    assert Features("mine.vector").reads.names == ["mine.vector", "mine.status"]  # of no pass

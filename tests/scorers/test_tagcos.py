@@ -16,6 +16,7 @@ def rows(vectors, labels, status=None, ids=None, weights=(1.0,)):
         {
             "sample_id": ids or [f"{i * 7919 % 100_003:05x}" for i in range(n)],
             "gradient.adam": pa.array(vectors, FLOATS),
+            "gradient.given.status": pa.array(["ok"] * n, pa.string()),
             "gradient.status": pa.array(status or ["ok"] * n, pa.string()),
             "gradient.weights": pa.array([list(weights)] * n, FLOATS),
             "clusters.label": pa.array(labels, pa.int32()),

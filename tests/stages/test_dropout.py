@@ -47,14 +47,21 @@ def test_inputs_of_some_positions_are_refused():
 
 def test_takes_the_place_of_the_adapters_own(gpt2):
     lm = models.load(str(gpt2))
-    attach_new(lm, "m", {"r": 2, "lora_alpha": 4, "lora_dropout": 0.1}, ())
+    lora = attach_new(lm, "m", {"r": 2, "lora_alpha": 4, "lora_dropout": 0.1}, ())
     found = dropouts(lm.backbone, NAME, "torch")
     assert [own.layer for own in found] == list(range(len(found))) and len(found) >= 4
     assert all(own.p == 0.1 and not own.training for own in found)
-    ids = torch.arange(12).view(2, 6)
-    before = lm.hidden(ids)
+    with torch.no_grad():
+        for weight in lora.parameters.values():
+            weight.normal_(generator=torch.Generator().manual_seed(0))
+    seen, ids = [], torch.arange(12).view(2, 6)
+    lora.modules[0].register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
+    lm.hidden(ids)
     for own in found:
         own.train()
     draw(found, KEYS[:2], 6)
-    torch.testing.assert_close(lm.hidden(ids), before)  # fresh adapters add nothing
+    lm.hidden(ids)
+    mask = found[0](torch.ones(2, 6, seen[0].shape[-1]))  # what the first adapter sees of its input
+    torch.testing.assert_close(seen[1], seen[0] * mask)
+    assert 0 < float((mask == 0).float().mean()) < 0.3
     assert dropouts(lm.backbone, NAME, "torch") == []

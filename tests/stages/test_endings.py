@@ -74,6 +74,8 @@ def test_by_hand():
         ("\nc", "d<e>"),
     ]
     assert ended(Turn("a", "", "b", "\nUSER: <e>")) == [("a", "b</s>")]  # no end of an answer
+    # a template that always ends with the beginning of the next answer has no end of its own
+    assert ended(Turn("<e>bot\n", "<e>bot\n", "b", "\n<e>bot\n")) == [("<e>bot\n", "b</s>")]
     assert ended(Turn("a", "", "")) == [("a", "")]
 
 

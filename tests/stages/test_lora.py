@@ -6,8 +6,9 @@ import pytest
 import torch
 from tamis.errors import ModelError, WorkerError
 from tamis.stages import models
-from tamis.stages.checkpoints import content_of, facts_of, read_moments, read_weights
+from tamis.stages.checkpoints import content_of, read_moments, read_weights
 from tamis.stages.crew import ALONE, Crew
+from tamis.stages.facts import facts_of
 from tamis.stages.lora import Training, last_epoch, training_of
 from tamis.stages.signals.gradient import Gradient
 from tamis.stages.warmup import Warmup, learning_rates

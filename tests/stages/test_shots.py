@@ -16,11 +16,11 @@ ROWS = [
 ]
 
 
-def read(folder, rows=ROWS, part_rows=2, **fields):
+def read(folder, rows=ROWS, part_rows=2, max_chars=1000, **fields):
     path = write_jsonl(folder / "t.jsonl", rows)
     target = Target(name="few", path=str(path), **fields)
     parts = ingest([(target, "")], part_rows=part_rows, max_chars=1000)
-    return list(with_shots(parts, [target]))
+    return list(with_shots(parts, [target], max_chars))
 
 
 def questions(parts):
@@ -123,7 +123,7 @@ def test_what_has_no_shots_passes_one_part_at_a_time(tmp_path):
             yield RawPart(0)
 
     for source in (Source(name="a", path="p"), Target(name="a", path="p")):
-        assert next(with_shots(endless(), [source])).n == 0
+        assert next(with_shots(endless(), [source], 1000)).n == 0
 
 
 def test_a_row_that_cannot_be_read_is_left_to_the_reader(tmp_path):
@@ -137,3 +137,9 @@ def test_data_has_none():
         Source(name="a", path="p", shots=1)
     with pytest.raises(ValueError, match="shots"):
         Target(name="a", path="p", shots=-1)
+
+
+def test_a_row_that_becomes_too_long(tmp_path):
+    assert len(read(tmp_path, shots=4, max_chars=110)) == 3
+    with pytest.raises(DataError, match=r"row \d has \d+ characters with its shots, more than"):
+        read(tmp_path, shots=4, max_chars=60)

@@ -17,6 +17,7 @@ def rows(vectors, status=None, kind=HALF, weights=None):
         "e.embedding": pa.array(vectors, pa.list_(pa.float32())).cast(kind)
         if pa.types.is_list(kind)
         else pa.array(vectors, kind),
+        "e.given.status": pa.array(["ok"] * n, pa.string()),
         "e.status": pa.array(status or ["ok"] * n, pa.string()),
     }
     if weights:
@@ -116,11 +117,12 @@ class TestWhatTheCentroidsDependOn:
         ) == (state)
 
     def test_not_on_the_threads(self):
+        wide = np.random.default_rng(0).normal(size=(300, 2048))  # enough for BLAS to split
         states = []
         for threads in (1, 2, 3):
             stage = clusters(7)
             stage.use_threads(threads)
-            states.append(stage.fit([self.TABLE]))
+            states.append(stage.fit([rows(wide.tolist())]))
         assert states[0] == states[1] == states[2]
 
     def test_on_the_seed(self):
@@ -130,10 +132,12 @@ class TestWhatTheCentroidsDependOn:
         state = clusters(7, sample=50).fit([self.TABLE])
         assert sum(state["size"].to_pylist()) == 50
 
-    def test_copies_are_drawn_together(self):
+    def test_copies_are_not_more_than_the_sample(self):
         twice = pa.concat_tables([self.TABLE, self.TABLE])
-        assert sum(clusters(7, sample=50).fit([twice])["size"].to_pylist()) == 50
-        assert sum(clusters(7, sample=51).fit([twice])["size"].to_pylist()) == 52
+        for n in (50, 51):
+            assert sum(clusters(7, sample=n).fit([twice])["size"].to_pylist()) == n
+        same = self.TABLE.set_column(0, "sample_id", pa.array(["f"] * 600))
+        assert sum(clusters(2, sample=9).fit([same])["size"].to_pylist()) == 9
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.int8()), pa.binary()])
@@ -216,3 +220,18 @@ def test_contract():
     _, vectors = around([20, 15, 10], 0.3)
     check_stage(clusters(5), rows([*vectors, None]))
     check_stage(clusters(5, spherical=True), rows(vectors))
+
+
+def test_equal_vectors_lie_at_their_centroid():
+    table = rows([[0.6, 0.8]] * 20)
+    found = fitted(clusters(7), table)(table, ALL)
+    assert max(found["distance"].to_pylist()) < 1e-6 and set(found["label"].to_pylist()) == {0}
+
+
+@pytest.mark.parametrize("length", [1e19, 1e-25])
+def test_vectors_that_fp32_cannot_tell_apart(length):
+    floats = pa.list_(pa.float32())
+    table = rows((length * np.random.default_rng(0).normal(size=(40, 4))).tolist(), kind=floats)
+    with pytest.raises(DataError, match=r"take vectors between 1e-12 and 1e\+12, or unit: true"):
+        clusters(3, unit=False).fit([table])
+    assert sum(clusters(3).fit([table])["size"].to_pylist()) == 40

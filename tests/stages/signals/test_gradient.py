@@ -273,6 +273,20 @@ def test_a_gradient_of_zero_has_no_direction(gpt2, trained, monkeypatch, keep):
     assert found["given.status"].to_pylist() == ["ok"] * 3
 
 
+def test_a_direction_too_long_for_fp16_is_no_vector_and_says_nothing_of_the_row(gpt2, tmp_path):
+    """Moments that push Adam's direction beyond 65,504; the plain gradient is what it was."""
+    (folder,) = make_checkpoints(gpt2, tmp_path, 1)
+    stage = gradient(gpt2, {str(gpt2): (folder,)}, normalise=False, weights=(1,))
+    plain = stage(rows_of(3), ["plain", "given.status"])
+    stage.setup()
+    stage._sinks(folder, ["adam"], 1)
+    for m, _ in stage._moments.values():
+        m.fill_(1e6)
+    both = stage(rows_of(3), ["adam", "plain", "given.status"])
+    assert both["adam"].null_count == 3 and both["plain"] == plain["plain"]
+    assert both["given.status"].to_pylist() == ["ok"] * 3
+
+
 def test_a_column_does_not_depend_on_what_else_is_wanted(gpt2, trained):
     """What is kept of a run that broke off between two columns stays what it would have been."""
     rows = rows_of(9)
