@@ -71,6 +71,7 @@ bench: $(READY)  ## Run the benchmarks and write benchmarks/results/
 	$(BIN)/python benchmarks/divergence.py
 	$(BIN)/python benchmarks/projection.py
 	$(BIN)/python benchmarks/gradients.py
+	$(BIN)/python benchmarks/influence.py
 
 quickstart: $(READY)  ## Make the embedded pool and model anew (half an hour)
 	$(BIN)/python configs/quickstart/make_pool.py
