@@ -14,6 +14,7 @@ NEEDED = {
     "column": {"column": "data.x"},
     "embedding_column": {"column": "data.x"},
     "clusters": {"of": "base.embedding"},
+    "knn": {"of": "base.embedding"},
     "top_k": {"by": "a.score"},
     "band": {"by": "a.score"},
     "quota": {"by": "a.score"},
@@ -21,6 +22,7 @@ NEEDED = {
     "influence": {"target": "t"},
     "rds_plus": {"target": "t"},
     "similarity": {"target": ["s", "t"]},
+    "k_center": {"of": "base.embedding"},
     "round_robin": {"by": "a.by_query"},
     "global_max": {"by": "a.by_query"},
 }
