@@ -22,6 +22,8 @@ NEEDED = {
     "influence": {"target": "t"},
     "rds_plus": {"target": "t"},
     "similarity": {"target": ["s", "t"]},
+    "diverse_top_k": {"by": "a.score", "of": "base.embedding"},
+    "facility_location": {"graph": "knn"},
     "k_center": {"of": "base.embedding"},
     "round_robin": {"by": "a.by_query"},
     "global_max": {"by": "a.by_query"},
