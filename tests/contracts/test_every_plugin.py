@@ -24,6 +24,8 @@ NEEDED = {
     "similarity": {"target": ["s", "t"]},
     "diverse_top_k": {"by": "a.score", "of": "base.embedding"},
     "facility_location": {"graph": "knn"},
+    "best_of_each": {"by": "a.score"},
+    "simcore": {"by": "a.by_query"},
     "k_center": {"of": "base.embedding"},
     "round_robin": {"by": "a.by_query"},
     "global_max": {"by": "a.by_query"},
