@@ -180,8 +180,8 @@ def _compare_with_all(
             products[:, block] = own @ vectors[block].astype(np.float64).T / lengths[block]
         products /= lengths[rows[some]][:, None]
         products[np.arange(len(some)), rows[some]] = -np.inf
-        least = np.partition(products, n - k, axis=1)[:, n - k] - 1e-9  # far above their error
-        for place, row, own_products in zip(some, least, products, strict=True):
-            near = np.flatnonzero(own_products >= row)[None]
+        least = np.partition(products, n - k, axis=1)[:, n - k] - 2e-7
+        for place, bound, own_products in zip(some, least, products, strict=True):
+            near = np.flatnonzero(own_products >= bound)[None]  # also what fp32 makes equal
             one = _ranked(vectors, lengths, rows[place : place + 1], near, k)
             best.places[place], best.similarity[place] = one.places[0], one.similarity[0]

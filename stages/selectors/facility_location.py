@@ -104,7 +104,8 @@ class FacilityLocation(Selector):
         euclidean = self.similarity == "euclidean"
         vectors = row_vectors(pool, rows, self._features, not euclidean)
         known = there(vectors)
-        return known, VectorCoverage(vectors[known], copies[known], euclidean)
+        vectors = vectors if known.all() else vectors[known]  # no copy where there need be none
+        return known, VectorCoverage(vectors, copies[known], euclidean)
 
     @property
     def _features(self) -> Features:

@@ -7,8 +7,8 @@ Savarese 2018, arXiv 1708.00489). The first row is the first by sample_id, which
 content: arbitrary, but the same in any order. Distances are Euclidean, which between unit vectors
 go by the cosine; of equal ones (as fp32) the first row by sample_id is taken.
 
-The vectors are held in double precision, 8 bytes per row and number: 3 GB for 1 million of 384. A
-row chosen costs one pass over them.
+The vectors are held in double precision, 8 bytes per row and number: 3 GB for 1 million of 384,
+beside the columns as they are stored. A row chosen costs one pass over them.
 """
 
 from typing import final
@@ -49,8 +49,9 @@ class KCenter(Selector):
         rows = even(pool)
         vectors = row_vectors(pool, rows, self._features, self.unit)
         known = there(vectors)
+        vectors = vectors if known.all() else vectors[known]  # no copy where there need be none
         usable, without = rows[known], rows[~known]
-        picks, worth = farthest_first(vectors[known], Spending.of(pool, usable, budget))
+        picks, worth = farthest_first(vectors, Spending.of(pool, usable, budget))
         rest = np.setdiff1d(np.arange(len(usable)), picks)
         rest = rest[np.argsort(-worth[rest], kind="stable")]
         order = np.concatenate([usable[picks], usable[rest], without])

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...errors import ContractError
 from ...scorers.features import Features
 from ...scorers.matrices import unit
 
@@ -29,14 +30,15 @@ def row_vectors(pool: pa.Table, rows: np.ndarray, of: Features, unit_length: boo
         ContractError: vectors of different lengths.
     """
     own = pool.select(of.reads.names).take(pa.array(rows))
-    blocks = [vectors for _, vectors in of.blocks(own)]
-    numbers = max((block.shape[1] for block in blocks), default=0)
-    found = np.full((len(rows), numbers), np.nan)
-    at = 0
-    for block in blocks:
-        if block.shape[1]:
-            found[at : at + len(block)] = unit(block) if unit_length else block
-        at += len(block)
+    found = np.full((len(rows), 0), np.nan)
+    for some, block in of.blocks(own):
+        numbers = block.shape[1]
+        if numbers and not found.shape[1]:
+            found = np.full((len(rows), numbers), np.nan)
+        if numbers not in (0, found.shape[1]):
+            raise ContractError(f"{of.of} has vectors of {numbers} and of {found.shape[1]} numbers")
+        if numbers:
+            found[some] = unit(block) if unit_length else block
     return found
 
 

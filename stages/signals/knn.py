@@ -14,8 +14,8 @@ that were found (recall) is measured on `sample` rows, drawn by a hash of seed a
 when the graph is there; more `probes` raise it. How the search keeps clear of the number of
 threads: `stages.nearest`.
 
-Memory of `fit`: the vectors as fp32, with lists twice, and 8 (k + 2) bytes per row. It is refused
-beyond `memory_mb`. What workers hold of the graph is 8 k bytes per row and the hashes of the rows.
+Memory of `fit`: the vectors as fp32, with lists twice, which is refused beyond `memory_mb`; beside
+them about 8 k + 100 bytes per row, most of it hashes. Workers hold 8 k + 40 bytes per row.
 """
 
 import logging

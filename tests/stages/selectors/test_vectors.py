@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+from tamis.errors import ContractError
 from tamis.scorers.features import Features
 from tamis.stages.selectors.vectors import even, row_vectors, why_not
 from tamis.tests.stages.selectors.test_k_center import pool_of
@@ -29,3 +31,9 @@ def test_why():
     pool = pool_of([None] * 4, ["ok", "truncated", None, "empty"])
     expected = ["no_vector"] * 3 + ["empty"]
     assert why_not(pool, "e.status", np.arange(4)).tolist() == expected
+
+
+def test_vectors_of_two_lengths():
+    pool = pool_of([[1.0, 0]] * 200 + [[1.0, 0, 0]] * 200)
+    with pytest.raises(ContractError, match="vectors of 3 and of 2 numbers"):
+        row_vectors(pool, np.arange(400), Features("e.embedding"), unit_length=True)
