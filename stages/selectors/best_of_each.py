@@ -55,6 +55,6 @@ class BestOfEach(Selector):
         pulled = np.full(len(pool), "", dtype=object)
         for row in order[:n_kept][best[order[:n_kept]]].tolist():
             margin[row] = values[row] - next_best.get(groups[row], -np.inf)
-            pulled[row] = f"best of {self.column} {groups[row]}"
+            pulled[row] = f"best of its group: {groups[row]}"
         reason = np.full(len(pool), OVER_BUDGET, dtype=object)
         return Choice(order, n_kept, reason, margin, pulled=pulled)

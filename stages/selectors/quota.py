@@ -73,6 +73,8 @@ class Quota(Selector):
             raise ValueError("rating belongs to `shares: rating`")
         if self.fraction is not None and self.shares != "proportional":
             raise ValueError("fraction is of each group; give it or shares, not both")
+        if self.temperature != 1 and self.pick != "sample":
+            raise ValueError("temperature belongs to `pick: sample`")
         return self
 
     @property
@@ -105,7 +107,7 @@ class Quota(Selector):
             own = order[member[order] == number]
             chosen = own[np.cumsum(costs[own]) <= quotas[number]]
             kept[chosen] = True
-            reason[own] = f"over the quota of {name}"
+            reason[own] = f"over the quota: {name}"  # told by group, counted as one
             margin[own] = values[own] - (values[chosen[-1]] if len(chosen) else np.inf)
         order = np.concatenate([order[kept[order]], order[~kept[order]]])
         return Choice(order, int(kept.sum()), reason, margin)

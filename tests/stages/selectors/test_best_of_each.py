@@ -35,7 +35,7 @@ def test_by_hand():
 
 def test_margins_and_reasons():
     choice = BestOfEach(by="s.score")(POOL, Budget(4))
-    expected = [f"best of clusters.label {label}" for label in (0, 1, 2)]
+    expected = [f"best of its group: {label}" for label in (0, 1, 2)]
     assert choice.pulled[[0, 3, 5, 1]].tolist() == [*expected, ""]
     assert choice.margin.tolist() == [1, 0, -1, 1, -3, np.inf, -5]
 

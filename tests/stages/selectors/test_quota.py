@@ -43,7 +43,7 @@ def test_budget_in_tokens():
 
 def test_reasons_and_margins_are_those_of_the_group():
     choice = Quota(by="s.score", shares="equal")(POOL, Budget(5))
-    assert choice.reason[0] == "over the quota of x"
+    assert choice.reason[0] == "over the quota: x"
     assert choice.margin[[0, 5, 6]].round(5).tolist() == [-0.4, 0.1, -0.1]
 
 
@@ -115,7 +115,7 @@ class TestCdas:
         for limit in (1, 100):
             choice = self.CDAS(self.POOL, Budget(limit))
             assert choice.order[: choice.n_kept].tolist() == [0, 1, 10]
-        assert choice.reason[2] == "over the quota of 0"
+        assert choice.reason[2] == "over the quota: 0"
 
     def test_a_budget_in_tokens_does_not_change_it(self):
         table = self.POOL.append_column("tokens", pa.array(range(11), pa.int32()))
@@ -176,6 +176,10 @@ class TestSample:
         assert kept(1e-4) == set(range(90, 100))
         assert np.mean(list(kept(1e4))) < 85
         assert kept(1e4) == kept(1e4) != kept(1e4, seed=1)
+
+    def test_temperature_is_of_the_sample(self):
+        with pytest.raises(ValueError, match="temperature belongs to `pick: sample`"):
+            Quota(by="s.score", temperature=2.0)
 
 
 def with_source(pool):
