@@ -125,16 +125,16 @@ class Quota(Selector):
     def _values(self, pool: pa.Table) -> np.ndarray:
         """What rows of a group are compared by."""
         values = scores(pool, self.by)
-        if self.pick == "best":
-            return values
-        return values / self.temperature + gumbel(self.seed or 0, pool["sample_id"])
+        if self.pick == "sample":
+            values = values / self.temperature + gumbel(self.seed or 0, pool["sample_id"])
+        return values
 
     def _weights_of(
         self, names: np.ndarray, capacity: np.ndarray, member: np.ndarray, ratings: np.ndarray
     ) -> np.ndarray:
         if isinstance(self.shares, dict):
             return np.array([self.shares.get(name, 0.0) for name in names])
-        if self.shares == "rating":
+        if self.shares == "rating":  # members come by value, so that sums are of any order
             return softmax(np.bincount(member, ratings) / np.bincount(member))
         return capacity.astype(float) if self.shares == "proportional" else np.ones(len(names))
 

@@ -57,6 +57,15 @@ def test_more_equal_rows_than_are_proposed():
     np.testing.assert_array_equal(found.places, by_sorting(vectors, 4)[0])
 
 
+def test_proposals_in_any_order():
+    """Rows 2 to 9 are equal, and so are their cosines to row 0; -1 proposes nobody."""
+    vectors = np.array([[1, 0], [0, 1], *[[0.6, 0.8]] * 8], np.float32)
+    proposed = np.array([[7, 1, -1, 3, 9, 0, 5]])
+    found = nearest._ranked(vectors, nearest._lengths(vectors), np.array([0]), proposed, 4)
+    assert found.places.tolist() == [[3, 5, 7, 9]]
+    assert found.similarity.tolist() == [[np.float32(0.6)] * 4]
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 def test_fewer_rows_than_neighbours(n):
     found = nearest_of_all(unit_rows(n), np.arange(n), 4)
