@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
@@ -9,7 +10,8 @@ from tamis.pipeline.config import Config
 from tamis.pipeline.logs import Reporter
 from tamis.pipeline.run import select
 from tamis.tests.end_to_end.test_influence import SIGNAL
-from tamis.tests.runs import digest, quiet, run_config
+from tamis.tests.runs import digest, kill_at, quiet, run_config
+from tamis.tests.tiny import alpaca, write_jsonl
 
 VECTORS = "gradient.adam"
 SELECTORS = {
@@ -40,6 +42,36 @@ def config_of(folder, selector, n=120, engine="local", **fields):
     }
     made["signals"]["length"] = {"use": "length"}
     return Config.model_validate(plain | made | fields, context={"allow_code": True})
+
+
+def vectors_of(folder, **fields):
+    """A pool that brings its vectors along, and no code of its own."""
+    folder.mkdir(exist_ok=True)
+    numbers = np.random.default_rng(0).normal(size=(90, 6)).round(3).tolist()
+    rows = [row | {"v": v} for row, v in zip(alpaca(90), numbers, strict=True)]
+    path = write_jsonl(folder / "vectors.jsonl", rows)
+    made = {
+        "data": [{"name": "pool", "path": str(path)}],
+        "signals": {
+            "given": {"use": "embedding_column", "column": "data.v"},
+            "knn": {"use": "knn", "of": "given.embedding", "k": 5, "index": "ivf", "probes": 4},
+        },
+        "scorers": {},
+        "selector": [{"use": "facility_location", "graph": "knn"}],
+    }
+    return run_config(folder, **(made | fields))
+
+
+def test_any_engine_and_crash_point(tmp_path):
+    whole = digest(select(vectors_of(tmp_path / "a"), quiet()).folder.path)
+    ray = {"engine": {"kind": "ray", "workers": 2}}
+    assert digest(select(vectors_of(tmp_path / "b", **ray), quiet()).folder.path) == whole
+    config = vectors_of(tmp_path / "c")
+    kill_at("store/knn-*/fitted.parquet", config, tmp_path / "c")
+    fitted = next((tmp_path / "c").glob("store/knn-*/fitted.parquet"))
+    made = fitted.stat().st_mtime_ns
+    assert digest(select(config, quiet()).folder.path) == whole
+    assert fitted.stat().st_mtime_ns == made
 
 
 @pytest.mark.parametrize("selector", SELECTORS)
