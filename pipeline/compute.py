@@ -73,6 +73,8 @@ def _run_step(
         Task(part, names, step.reads, step.folder, step.whole) for part, names in missing.items()
     ]
     stage = fitted(step, pool.parts, store, engine) if tasks else step.stage
+    if said := stage.found():
+        reporter.say(f"{step.name}: {said}")
     return run_tasks((step, stage, 0), tasks, len(pool.parts), store, engine, reporter)
 
 

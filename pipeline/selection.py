@@ -66,8 +66,9 @@ def whole_table(tables: Iterable[pa.Table]) -> pa.Table:
         return table.combine_chunks()
     except pa.ArrowInvalid as error:
         raise PlanError(
-            "a selector reads lists of 2^31 numbers or more in all; take fewer rows or queries, or "
-            "a number per target (by_target) in place of one per query (by_query)"
+            "a selector reads lists of 2^31 numbers or more in all; take fewer rows or queries, a "
+            "number per target (by_target) in place of one per query (by_query), or the graph of "
+            "knn in place of vectors"
         ) from error
 
 

@@ -42,3 +42,14 @@ def bits(seed: int, sample_ids: pa.ChunkedArray) -> np.ndarray:
     key = seed.to_bytes(16, "little", signed=True)
     hashes = [xxhash.xxh3_64_intdigest(key + sample.as_py().encode()) for sample in sample_ids]
     return np.array(hashes, dtype=np.uint64)
+
+
+def gumbel(seed: int, sample_ids: pa.ChunkedArray) -> np.ndarray:
+    """Return a draw from the standard Gumbel distribution per sample id, (rows,) float64.
+
+    Rows in the order of log weight + draw, largest first, are rows drawn one after the other
+    without replacement, each with a probability in proportion to its weight among those left.
+    """
+    share = ((bits(seed, sample_ids) >> np.uint64(12)).astype(np.float64) + 0.5) / (1 << 52)
+    draws: np.ndarray = -np.log(-np.log(share))
+    return draws

@@ -46,6 +46,9 @@ PER_ROW = {
     "embedding": pa.list_(pa.float16()),  # unit norm
     "label": pa.int32(),  # clusters: which, from 0, the largest first
     "distance": pa.float32(),  # of the row's vector to the centroid of its cluster
+    "place": pa.int32(),  # knn: among the distinct rows with a vector, by sample_id
+    "neighbours": pa.list_(pa.int32()),  # places of the nearest other rows, best first
+    "similarity": pa.list_(pa.float32()),  # their cosines
     "status": pa.string(),  # of the row: ok, truncated, or why there is no number
     "given.status": pa.string(),  # of the pass: ok or not_finite; null without one
     "alone.status": pa.string(),

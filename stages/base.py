@@ -114,6 +114,10 @@ class Stage(Params, ABC):
         stage._fitted = state
         return stage
 
+    def found(self) -> str:
+        """Return what `fit` found in a few words, to be shown; default: nothing."""
+        return ""
+
     def use_threads(self, threads: int) -> None:
         """Let the libraries that `fit` and `run` call use so many threads; default: as they do."""
 

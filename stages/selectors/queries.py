@@ -52,6 +52,11 @@ class Spending:
     def __post_init__(self) -> None:
         self.left = self.limit
 
+    @classmethod
+    def of(cls, pool: pa.Table, rows: np.ndarray, budget: Budget) -> "Spending":
+        """Return the spending of a budget on rows at some places in the pool."""
+        return cls(budget.costs(pool)[rows], budget.limit)
+
     def spend(self, row: int) -> bool:
         """Take a row; return whether something is left after it."""
         self.left -= int(self.costs[row])

@@ -24,7 +24,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from ...errors import ContractError, DataError
 from ...scorers.base import NUMBERED
-from ...scorers.features import Features, there
+from ...scorers.features import Features, signal_column, there
 from ...scorers.matrices import matrix, unit
 from ...scorers.random import bits
 from ...scorers.signals import column_type
@@ -61,12 +61,7 @@ class Clusters(Stage):
     @field_validator("of", "weights")
     @classmethod
     def _of_a_signal(cls, name: str | None) -> str | None:
-        if name is not None and (name.startswith("data.") or not all(name.partition("."))):
-            raise ValueError(
-                f"must be the column of a signal, such as base.embedding, not {name!r}; vectors "
-                f"that the rows carry become one by the signal embedding_column"
-            )
-        return name
+        return signal_column(name)
 
     @model_validator(mode="after")
     def _enough_to_train(self) -> Self:

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tamis.errors import ContractError
-from tamis.scorers.features import Features, there
+from tamis.scorers.features import Features, signal_column, there
 
 FLOATS = pa.list_(pa.float32())
 
@@ -70,3 +70,11 @@ def test_the_pass_of_a_row_says_why_it_has_no_vector():
     assert features.status(table).to_pylist() == ["ok", "not_finite"]
     assert there(features.vectors(table)).tolist() == [True, False]
     assert Features("mine.vector").reads.names == ["mine.vector", "mine.status"]  # of no pass
+
+
+def test_columns_of_signals():
+    assert signal_column("base.embedding") == "base.embedding"
+    assert signal_column(None) is None
+    for name in ("data.v", "embedding", ".embedding", "base."):
+        with pytest.raises(ValueError, match=f"must be the column of a signal.*{name!r}"):
+            signal_column(name)

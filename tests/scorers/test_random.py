@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 from tamis.scorers.checks import check_scorer
-from tamis.scorers.random import Random, bits, uniform
+from tamis.scorers.random import Random, bits, gumbel, uniform
 
 
 def rows(n=50):
@@ -44,3 +44,19 @@ def test_bits_are_the_draw_and_more():
 
 def test_contract():
     check_scorer(Random(seed=5), rows())
+
+
+def test_gumbel_draws_in_proportion_to_the_weights():
+    """Weights e, e^2, e^3: probabilities .090031, .244728 and .665241."""
+    first, logs = np.zeros(3), np.arange(1, 4)
+    for seed in range(3000):
+        first[np.argmax(logs + gumbel(seed, rows(3)["sample_id"]))] += 1
+    np.testing.assert_allclose(first / 3000, [0.090031, 0.244728, 0.665241], atol=0.03)
+
+
+def test_gumbel_distribution():
+    """Its mean is Euler's constant, its variance pi^2 / 6."""
+    draws = gumbel(7, rows(20_000)["sample_id"])
+    assert np.isfinite(draws).all()
+    assert abs(draws.mean() - 0.5772) < 5 * 1.2825 / np.sqrt(20_000)
+    assert abs(draws.var() - np.pi**2 / 6) < 0.1

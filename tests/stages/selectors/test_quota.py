@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tamis.errors import PlanError
 from tamis.stages.checks import check_selector
 from tamis.stages.selectors.base import Budget
-from tamis.stages.selectors.quota import Quota, split
+from tamis.stages.selectors.quota import Quota, softmax, split
 
 POOL = pa.table(
     {
@@ -43,7 +43,7 @@ def test_budget_in_tokens():
 
 def test_reasons_and_margins_are_those_of_the_group():
     choice = Quota(by="s.score", shares="equal")(POOL, Budget(5))
-    assert choice.reason[0] == "over the quota of x"
+    assert choice.reason[0] == "over the quota: x"
     assert choice.margin[[0, 5, 6]].round(5).tolist() == [-0.4, 0.1, -0.1]
 
 
@@ -91,3 +91,101 @@ def test_shares_name_groups_that_there_are(caplog):
     assert "no row left has the source z" in caplog.text
     with pytest.raises(ValueError, match="weights must be finite"):
         Quota(by="s.score", shares={"x": float("inf")})
+
+
+def clustered(values, labels, **columns):
+    n = len(values)
+    table = {
+        "row_id": range(n),
+        "sample_id": [f"{i:04x}" for i in range(n)],
+        "s.score": pa.array(values, pa.float32()),
+        "clusters.label": pa.array(labels, pa.int32()),
+    }
+    return pa.table(table | columns)
+
+
+class TestCdas:
+    """After the threshold 7 of 9 rows are left in one cluster, 4 of 4 in the other."""
+
+    POOL = clustered([0.9 - 0.1 * i for i in range(7)] + [0.5, 0.6, 0.7, 0.8], [0] * 7 + [1] * 4)
+    CDAS = Quota(by="s.score", column="clusters.label", fraction=0.4)
+
+    def test_golden(self):
+        """int(.4 * 7) = 2 and int(.4 * 4) = 1, whatever the budget."""
+        for limit in (1, 100):
+            choice = self.CDAS(self.POOL, Budget(limit))
+            assert choice.order[: choice.n_kept].tolist() == [0, 1, 10]
+        assert choice.reason[2] == "over the quota: 0"
+
+    def test_a_budget_in_tokens_does_not_change_it(self):
+        table = self.POOL.append_column("tokens", pa.array(range(11), pa.int32()))
+        assert self.CDAS(table, Budget(5, "tokens")).n_kept == 3
+
+    def test_fraction_or_shares(self):
+        with pytest.raises(ValueError, match="give it or shares, not both"):
+            Quota(by="s.score", fraction=0.4, shares="equal")
+
+
+class TestByRating:
+    def test_golden_weights(self):
+        """Means of .5 and -.5: .731059 and .268941."""
+        assert softmax(np.array([0.5, -0.5])) == pytest.approx([0.731059, 0.268941], abs=1e-6)
+        assert softmax(np.array([1e4, 0.0])).tolist() == [1, 0]
+
+    def test_of_the_budget(self):
+        """100 rows: 73.1 and 26.9."""
+        values = np.repeat([0.5, -0.5], 200)
+        labels = np.repeat([0, 1], 200)
+        choice = Quota(by="s.score", column="clusters.label", shares="rating")(
+            clustered(values, labels), Budget(100)
+        )
+        assert (choice.order[: choice.n_kept] < 200).sum() == 73
+
+    def test_another_score_than_the_one_that_ranks(self):
+        gaps = pa.array([0.5] * 9 + [-0.5] * 9, pa.float32())
+        pool = clustered(range(18), [0] * 9 + [1] * 9, **{"gap.score": gaps})
+        quota = Quota(by="s.score", column="clusters.label", shares="rating", rating="gap.score")
+        assert quota.reads.names == ["s.score", "gap.score", "clusters.label"]
+        choice = quota(pool, Budget(10))  # 7.3 and 2.7
+        assert sorted(choice.order[: choice.n_kept].tolist()) == [2, 3, 4, 5, 6, 7, 8, 15, 16, 17]
+
+    def test_belongs_to_its_shares(self):
+        with pytest.raises(ValueError, match="rating belongs to `shares: rating`"):
+            Quota(by="s.score", rating="gap.score")
+
+
+class TestSample:
+    def test_in_proportion_to_exp_of_the_score(self):
+        """One of scores 1, 2, 3, in 600 clusters: .090031, .244728 and .665241 of them."""
+        pool = clustered(np.tile([1, 2, 3], 600), np.repeat(np.arange(600), 3))
+        quota = Quota(by="s.score", column="clusters.label", shares="equal", pick="sample", seed=1)
+        choice = quota(pool, Budget(600))
+        kept = choice.order[: choice.n_kept]
+        assert np.bincount(kept // 3).tolist() == [1] * 600
+        share = np.bincount(kept % 3) / 600
+        np.testing.assert_allclose(share, [0.090031, 0.244728, 0.665241], atol=0.06)
+
+    def test_temperature(self):
+        pool = clustered(np.arange(100) / 10, [0] * 100)
+
+        def kept(temperature, seed=0):
+            fields = {"pick": "sample", "temperature": temperature, "seed": seed}
+            choice = Quota(by="s.score", **fields)(with_source(pool), Budget(10))
+            return set(choice.order[: choice.n_kept].tolist())
+
+        assert kept(1e-4) == set(range(90, 100))
+        assert np.mean(list(kept(1e4))) < 85
+        assert kept(1e4) == kept(1e4) != kept(1e4, seed=1)
+
+    def test_temperature_is_of_the_sample(self):
+        with pytest.raises(ValueError, match="temperature belongs to `pick: sample`"):
+            Quota(by="s.score", temperature=2.0)
+
+
+def with_source(pool):
+    return pool.append_column("source", pa.array(["x"] * len(pool)))
+
+
+@pytest.mark.parametrize("fields", [{"fraction": 0.3}, {"shares": "rating"}, {"pick": "sample"}])
+def test_contract_of_the_other_ways(fields):
+    check_selector(Quota(by="s.score", **fields), POOL, 5)

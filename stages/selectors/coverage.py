@@ -1,0 +1,190 @@
+"""Lazy greedy maximisation of what a choice of rows covers.
+
+    f(S) = sum over rows i of copies_i max(0, max over s in S of sim(i, s))
+
+A row's gain, what it would add to f, only falls as others are chosen (f is submodular). So a gain
+computed earlier is an upper bound, and only the row with the highest bound is looked at again
+(Minoux 1978): the choice is that of the plain greedy procedure. Gains are compared as fp32; of
+equal ones the row in front is taken.
+"""
+
+import heapq
+from typing import Protocol
+
+import numpy as np
+
+from .graph import Graph
+from .queries import Spending
+
+NUMBERS = 1 << 22  # similarities at a time; bounds memory, no result
+
+
+class Coverage(Protocol):
+    """What is covered by the rows taken so far."""
+
+    at_once: int
+    """How many gains are computed as fast as one."""
+
+    def gains(self, rows: np.ndarray) -> np.ndarray:
+        """Return what each of some rows would add, (rows,) float64."""
+        ...
+
+    def all_gains(self) -> np.ndarray:
+        """Return the same of all rows."""
+        ...
+
+    def take(self, row: int) -> None:
+        """Choose a row."""
+        ...
+
+
+class GraphCoverage:
+    """By the edges of a neighbour graph, in both directions; rows without an edge: similarity 0.
+
+    A row is as similar to itself as can be: 1. Memory: about 100 bytes per edge of the lists while
+    the edges are turned round, 24 after that.
+
+    Args:
+        graph: of all rows that were read.
+        rows: (rows,) places of those that count, one for each content, by sample_id.
+        copies: (rows,) how many rows there are of each.
+    """
+
+    at_once = 1
+
+    def __init__(self, graph: Graph, rows: np.ndarray, copies: np.ndarray) -> None:
+        from scipy import sparse  # not needed by other selectors
+
+        n, places = len(rows), graph.place[rows]
+        counts = graph.starts[rows + 1] - graph.starts[rows]
+        source = np.repeat(np.arange(n), counts)
+        first = np.repeat(graph.starts[rows] - np.cumsum(counts) + counts, counts)
+        edge = first + np.arange(len(source))
+        target = np.searchsorted(places, graph.neighbours[edge]) if n else source
+        similar = graph.similarity[edge]
+        there = target < n
+        there[there] = places[target[there]] == graph.neighbours[edge[there]]
+        there &= similar > 0
+        edges = (source[there], target[there])
+        one_way = sparse.csr_matrix((similar[there].astype(np.float64), edges), shape=(n, n))
+        both = one_way.maximum(one_way.T).tocsr()
+        both.sort_indices()
+        self._starts, self._near, self._similar = both.indptr, both.indices, both.data
+        self._copies, self._covered = copies.astype(np.float64), np.zeros(n)
+
+    def gains(self, rows: np.ndarray) -> np.ndarray:
+        """Return what each of some rows would add, (rows,) float64."""
+        return np.array([self._gain(row) for row in rows.tolist()])
+
+    def all_gains(self) -> np.ndarray:
+        """Return the same of all rows."""
+        return self.gains(np.arange(len(self._covered)))
+
+    def take(self, row: int) -> None:
+        """Choose a row."""
+        near, similar = self._edges(row)
+        self._covered[near] = np.maximum(self._covered[near], similar)
+        self._covered[row] = 1.0
+
+    def _gain(self, row: int) -> float:
+        near, similar = self._edges(row)
+        more = np.maximum(similar - self._covered[near], 0)
+        own = self._copies[row] * (1 - self._covered[row])
+        return float(own + (self._copies[near] * more).sum())
+
+    def _edges(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        own = slice(self._starts[row], self._starts[row + 1])
+        return self._near[own], self._similar[own]
+
+
+class VectorCoverage:
+    """By all pairs of vectors, whose similarities are computed when they are needed.
+
+    Args:
+        vectors: (rows, numbers) float64, of length 1 for cosines.
+        copies: (rows,) how many rows there are of each.
+        euclidean: exp(-distance / numbers) in place of the product.
+    """
+
+    at_once = 32
+
+    def __init__(self, vectors: np.ndarray, copies: np.ndarray, euclidean: bool) -> None:
+        self._vectors, self._euclidean = vectors, euclidean
+        self._squares = np.square(vectors).sum(1)
+        self._copies, self._covered = copies.astype(np.float64), np.zeros(len(vectors))
+
+    def gains(self, rows: np.ndarray) -> np.ndarray:
+        """Return what each of some rows would add, (rows,) float64."""
+        more = self._similar(rows)
+        more -= self._covered[:, None]
+        gained: np.ndarray = self._copies @ np.maximum(more, 0, out=more)
+        return gained
+
+    def all_gains(self) -> np.ndarray:
+        """Return the same of all rows."""
+        n = len(self._vectors)
+        at_once = max(NUMBERS // max(n, 1), 1)
+        starts = range(0, n, at_once)
+        blocks = [self.gains(np.arange(start, min(start + at_once, n))) for start in starts]
+        return np.concatenate([np.empty(0), *blocks])
+
+    def take(self, row: int) -> None:
+        """Choose a row."""
+        self._covered = np.maximum(self._covered, self._similar(np.array([row]))[:, 0])
+
+    def _similar(self, rows: np.ndarray) -> np.ndarray:
+        products: np.ndarray = self._vectors @ self._vectors[rows].T
+        if not self._euclidean:
+            return products
+        both = self._squares[:, None] + self._squares[rows]
+        apart = both - 2 * products
+        apart[apart < 1e-12 * both] = 0  # equal rows, but for rounding
+        similar: np.ndarray = np.exp(-np.sqrt(apart) / max(self._vectors.shape[1], 1))
+        return similar
+
+
+def lazy_greedy(
+    coverage: Coverage, share: float, bonus: np.ndarray, spending: Spending
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows chosen in turn, and what each row adds.
+
+    Args:
+        coverage: of no row yet.
+        share: what its gains are multiplied with.
+        bonus: (rows,) what a row adds whatever else is chosen.
+        spending: of the rows; one more than it affords is chosen.
+
+    Returns:
+        (chosen,) places, and (rows,) float32 gains: of a chosen row when it was chosen, of another
+        row at the end.
+    """
+
+    def added(rows: np.ndarray) -> list[float]:
+        gains = share * coverage.gains(rows) + bonus[rows]
+        return gains.astype(np.float32).tolist()  # type: ignore[no-any-return]
+
+    first = (share * coverage.all_gains() + bonus).astype(np.float32)
+    bounds = [(-gain, row) for row, gain in enumerate(first.tolist())]
+    heapq.heapify(bounds)
+    seen = np.zeros(len(bonus), np.int64)  # how many were chosen when a gain was computed
+    picks: list[int] = []
+    values: list[float] = []
+    while bounds:
+        if seen[bounds[0][1]] == len(picks):
+            gain, row = heapq.heappop(bounds)
+            picks.append(row)
+            values.append(-gain)
+            coverage.take(row)
+            if not spending.spend(row):
+                break
+            continue
+        stale: list[int] = []
+        while bounds and len(stale) < coverage.at_once and seen[bounds[0][1]] < len(picks):
+            stale.append(heapq.heappop(bounds)[1])
+        seen[stale] = len(picks)
+        for gain, row in zip(added(np.array(stale)), stale, strict=True):
+            heapq.heappush(bounds, (-gain, row))
+    worth = (share * coverage.all_gains() + bonus).astype(np.float32)
+    chosen = np.array(picks, dtype=np.int64)
+    worth[chosen] = values
+    return chosen, worth
