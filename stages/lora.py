@@ -30,10 +30,11 @@ from .adapters import NAME, Lora, attach_new
 from .checkpoints import FACTS, facts_of, is_whole, read_moments, read_weights, write_checkpoint
 from .crew import ALONE, Crew
 from .dropout import RowDropout, draw, dropouts
+from .halving import is_out_of_memory
 from .modelled import ModelStage
 from .models import LM
 from .packing import pack, pad
-from .passes import Tokens, is_out_of_memory
+from .passes import Tokens
 from .tokenize import scored_rows
 from .warmup import Warmup, learning_rates
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..errors import WorkerError
 from ..kernels.backend import Backend
 from ..kernels.projection import project, project_kronecker
-from .passes import is_out_of_memory
+from .halving import is_out_of_memory
 
 Turn = Callable[[int, Tensor], None]
 """Turns gradients (rows, numbers of the parameter) of the parameter `place` in place."""
