@@ -44,6 +44,8 @@ def prune(
     folder.check_free(out)
     if how.needs_rows and data is None:
         raise ConfigError(f"method {method} needs calibration rows; name a file with --data")
+    if data is not None and not how.needs_rows:
+        raise ConfigError(f"--data {data!r} is given, but method {method} looks at no rows")
     reporter, found = Reporter(), None
     if how.needs_rows and data is not None:
         found = _calibration(model, revision, data, rows, seed, template, max_tokens)

@@ -70,9 +70,11 @@ class Comparison:
 
         def run(batch: Sequence[int]) -> None:
             for name, states in self._states(lm, batch).items():
-                n = len(self.groups[name].positions)
-                every = kept.states.setdefault(name, states.new_empty((n, states.shape[1])).cpu())
-                every[torch.from_numpy(self.groups[name].at(batch)[0])] = states.cpu()
+                if name not in kept.states:
+                    shape = len(self.groups[name].positions), states.shape[1]
+                    kept.states[name] = torch.empty(shape, dtype=states.dtype)
+                places = torch.from_numpy(self.groups[name].at(batch)[0])
+                kept.states[name][places] = states.cpu()
 
         self._each_batch(run)
         return kept

@@ -14,12 +14,13 @@ import torch
 from safetensors import safe_open
 
 from ...errors import ConfigError, ModelError
-from ..pretrained import WEIGHTS, pretrained
+from ..pretrained import WEIGHTS, first_line, pretrained
 
 if TYPE_CHECKING:  # heavy
     from transformers import PreTrainedModel
 
 SAID = "pruned.json"
+WHOLE = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}
 TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "F64": torch.float64}
 
 
@@ -43,11 +44,11 @@ def stored_dtype(folder: Path) -> torch.dtype:
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
             found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
-    kinds = sorted(found & TYPES.keys())
-    if len(kinds) != 1:
+    kinds = sorted(found - WHOLE)
+    if len(kinds) != 1 or kinds[0] not in TYPES:
         raise ModelError(
-            f"{str(folder)!r}: the weights are {' and '.join(sorted(found)) or 'not there'}; a "
-            f"model to prune needs safetensors of one of {', '.join(TYPES)}"
+            f"{str(folder)!r}: the weights are {' and '.join(kinds) or 'not there'}; a model to "
+            f"prune needs safetensors of one of {', '.join(TYPES)}"
         )
     return TYPES[kinds[0]]
 
@@ -70,13 +71,23 @@ def write_folder(lm: "PreTrainedModel", original: Path, out: Path, said: Mapping
     try:
         _copy_rest(original, partial)
         lm.save_pretrained(partial)
-        before = json.loads(path.read_text()) if (path := original / SAID).is_file() else None
-        facts = dict(said) | ({"before": before} if before else {})
+        facts = dict(said) | _said_before(original)
         (partial / SAID).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
         _check_alike(lm, partial)
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _said_before(original: Path) -> dict[str, Any]:
+    """What an original that was pruned itself says of that."""
+    path = original / SAID
+    if not path.is_file():
+        return {}
+    try:
+        return {"before": json.loads(path.read_text("utf-8"))}
+    except ValueError as error:
+        raise ModelError(f"{str(path)!r} is not readable JSON: {first_line(error)}") from error
 
 
 def _copy_rest(original: Path, folder: Path) -> None:

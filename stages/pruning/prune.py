@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from ...errors import ConfigError
+from ...errors import ConfigError, ModelError
 from ..models import resolve_revision
-from ..pretrained import pretrained, snapshot
+from ..pretrained import pretrained, snapshot, text_config
 from .blocks import decoder_blocks, linear_layers, rows_of
 from .folder import check_free, stored_dtype, write_folder
 from .magnitude import prune_magnitude
@@ -70,6 +70,8 @@ def prune(
     if how.needs_rows and rows is None:
         raise ConfigError(f"method {how.method} needs calibration rows")
     original = snapshot(model, revision)
+    if getattr(text_config(model, revision), "quantization_config", None):
+        raise ModelError(f"model {model!r} is quantised; prune the model it was made of")
     lm = pretrained(str(original), dtype=stored_dtype(original)).to(device).eval()
     lm.requires_grad_(False)
     _, blocks = decoder_blocks(lm)

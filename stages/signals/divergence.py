@@ -137,17 +137,16 @@ class Divergence(ModelStage):
         assert self._encoder is not None
         self._spent = {}
         encoded = self._encoder.encode(rows.select(self.reads.names).to_pylist())
-        columns = {
+        columns: dict[str, pa.Array | pa.ChunkedArray] = {
             name: pa.array([getattr(row, name) for row in encoded], column_type(name))
             for name in WITHOUT_MODEL
         }
-        parts = [pa.table({name: columns[name] for name in wanted if name in columns})]
         passed = [name for name in wanted if name not in columns]
         if passed:
             slabs = [self._compared(slab, passed) for slab in self._slabs(encoded)]
-            parts.append(pa.concat_tables(slabs))
-        every = {name: part[name] for part in parts for name in part.column_names}
-        return pa.table({name: every[name] for name in wanted})
+            found = pa.concat_tables(slabs)
+            columns |= {name: found[name] for name in passed}
+        return pa.table({name: columns[name] for name in wanted})
 
     def _tokenised(self) -> Tokenisation:
         return "exact"

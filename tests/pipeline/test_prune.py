@@ -36,6 +36,10 @@ def test_wanda_on_the_command_line(tmp_path, gpt2):
             ("--method", "wanda", "--share", "0.5"),
             "needs calibration rows; name a file with --data",
         ),
+        (
+            ("--method", "magnitude", "--share", "0.5", "--data", "pool.jsonl"),
+            "--data 'pool.jsonl' is given, but method magnitude looks at no rows",
+        ),
         (("--method", "layers", "--layers", "9"), "layers is 9, but the model has 2"),
         (
             ("--method", "wanda", "--share", "0.5", "--data", "pool.jsonl", "--rows", "99"),

@@ -29,6 +29,9 @@ def test_a_model_that_was_pruned_before_says_so(gpt2, tmp_path):
     write_folder(lm, tmp_path / "a", tmp_path / "b", {"method": "second"})
     said = json.loads((tmp_path / "b" / "pruned.json").read_text())
     assert said == {"method": "second", "before": {"method": "first"}}
+    (tmp_path / "a" / "pruned.json").write_text("{broken")
+    with pytest.raises(ModelError, match=r"pruned\.json' is not readable JSON"):
+        write_folder(lm, tmp_path / "a", tmp_path / "c", {})
 
 
 def test_a_folder_that_does_not_give_what_the_model_gives_is_not_left(gpt2, tmp_path):

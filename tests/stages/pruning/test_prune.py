@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from tamis.errors import ConfigError
+from tamis.errors import ConfigError, ModelError
 from tamis.stages import models
 from tamis.stages.pretrained import pretrained
 from tamis.stages.pruning.prune import Calibration, prune
@@ -125,3 +125,12 @@ def test_more_layers_than_there_are(gpt2, tmp_path):
     with pytest.raises(ConfigError, match="layers is 2, but the model has 2"):
         prune(str(gpt2), None, tmp_path / "out", Pruning("layers", layers=2))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_quantised_model_is_refused(tmp_path):
+    """Its weights are not what its linear layers say."""
+    config = make_model(tmp_path / "a", "gpt2") / "config.json"
+    said = json.loads(config.read_text()) | {"quantization_config": {"quant_method": "gptq"}}
+    config.write_text(json.dumps(said))
+    with pytest.raises(ModelError, match="is quantised; prune the model it was made of"):
+        prune(str(tmp_path / "a"), None, tmp_path / "b", HALF)
