@@ -72,7 +72,7 @@ def prune(
     original = snapshot(model, revision)
     if getattr(text_config(model, revision), "quantization_config", None):
         raise ModelError(f"model {model!r} is quantised; prune the model it was made of")
-    lm = pretrained(str(original), dtype=stored_dtype(original)).to(device).eval()
+    lm = pretrained(model, revision, stored_dtype(original)).to(device).eval()
     lm.requires_grad_(False)
     _, blocks = decoder_blocks(lm)
     said: dict[str, Any] = {

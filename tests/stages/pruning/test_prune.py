@@ -67,9 +67,12 @@ def test_only_weights_of_linear_layers_in_blocks_become_zero(family, how, tmp_pa
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_folder_is_a_model_like_others(dtype, tmp_path):
-    folder = make_model(tmp_path / "a", "gpt2")
-    pretrained(str(folder), dtype=dtype).save_pretrained(folder)
-    prune(str(folder), None, tmp_path / "b", HALF)
+    from transformers import AutoTokenizer
+
+    raw = make_model(tmp_path / "raw", "gpt2")
+    for saved in (AutoTokenizer.from_pretrained(raw), pretrained(str(raw), dtype=dtype)):
+        saved.save_pretrained(tmp_path / "a")
+    prune(str(tmp_path / "a"), None, tmp_path / "b", HALF)
     assert models.load(str(tmp_path / "b")).tokenizer("hello")["input_ids"]
     before, after = (weights_of(tmp_path / name) for name in "ab")
     assert {weight.dtype for weight in after.values()} == {dtype}
