@@ -88,7 +88,7 @@ def prune(
         said |= _without_layers(lm, blocks, how, rows, progress)
     elif how.method == "wanda":
         assert rows is not None
-        prune_wanda(Replay(lm, blocks, rows.sequences, progress), how)
+        prune_wanda(Replay(lm, list(blocks), rows.sequences, progress), how)
     else:
         prune_magnitude(blocks, how)
     if how.method != "layers":
@@ -112,7 +112,7 @@ def _without_layers(
     gone = last_layers(len(blocks), n)
     if how.rule == "influence":
         assert rows is not None
-        said["influences"] = influences_of(Replay(lm, blocks, rows.sequences, progress))
+        said["influences"] = influences_of(Replay(lm, list(blocks), rows.sequences, progress))
         gone = least_influence(said["influences"], n)
     remove_layers(lm, gone)
     return said | {"removed": gone, "of": len(blocks)}

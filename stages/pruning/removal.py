@@ -61,7 +61,10 @@ def check_layers(n_layers: int, n: int) -> None:
 
 
 def remove_layers(lm: "PreTrainedModel", gone: list[int]) -> None:
-    """Remove decoder layers from a model and from its config, in place."""
+    """Remove decoder layers from a model and from its config, in place.
+
+    Those that stay keep their numbers in the cache, so run it without one, or written and loaded.
+    """
     name, blocks = decoder_blocks(lm)
     kept = [number for number in range(len(blocks)) if number not in gone]
     parent, _, own = name.rpartition(".")
