@@ -1,4 +1,4 @@
-"""The command line: `tamis select`, `score`, `plan`, `warmup`, `agreement` and `tokens`.
+"""The command line: `tamis select`, `score`, `plan`, `warmup`, `prune`, `agreement`, `tokens`.
 
 Exit codes: 0 done, 1 stopped and resumable, 2 the user's mistake, 130 interrupted.
 """
@@ -18,6 +18,7 @@ from .config import Config
 from .load import load
 from .logs import Reporter, printable
 from .overrides import Overrides
+from .prune import prune
 
 app = typer.Typer(
     help="Choose what to fine-tune on: score a pool, pick a budget, export a curated dataset.",
@@ -158,6 +159,9 @@ def warmup(
     from .training import warm_up
 
     _show(summarise_warmups(warm_up(loaded, Reporter())))
+
+
+app.command()(prune)
 
 
 @app.command()

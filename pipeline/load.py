@@ -75,7 +75,7 @@ def _anchor(raw: dict[str, Any], folder: Path) -> None:
     fields = [(block, "path") for block in (sources if isinstance(sources, list) else [])]
     fields += [(block, "path") for block in blocks(raw, "targets")]
     for block in blocks(raw, "signals", "scorers", "selector"):
-        fields += [(block, "model"), (block, "tokenizer")]
+        fields += [(block, "model"), (block, "other"), (block, "tokenizer")]
         if str(block.get("use")).endswith(".py"):
             fields.append((block, "use"))
         if isinstance(paths := block.get("adapters"), list):

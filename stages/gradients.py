@@ -28,9 +28,10 @@ from torch import Tensor, nn
 from ..errors import ModelError, WorkerError
 from ..kernels.token_loss import token_loss
 from .adapters import Lora
+from .halving import is_out_of_memory
 from .models import LM
 from .packing import pack, pad
-from .passes import Tokens, is_out_of_memory
+from .passes import Tokens
 from .sinks import Sink
 
 log = logging.getLogger(__name__)

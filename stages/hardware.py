@@ -1,5 +1,7 @@
 """What `auto` means on the machine at hand: the dtype of a model, and what computes statistics."""
 
+import gc
+
 import torch
 
 from ..errors import ModelError
@@ -29,3 +31,10 @@ def resolve_kernel(kernel: Asked, device: str) -> Backend:
 
 def _cpu_has_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def free_memory() -> None:
+    """Give back what nothing refers to any more, on the GPU too."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

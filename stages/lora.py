@@ -31,10 +31,11 @@ from .checkpoints import is_whole, read_moments, read_weights, write_checkpoint
 from .crew import ALONE, Crew
 from .dropout import RowDropout, draw, dropouts
 from .facts import FACTS, facts_of
+from .halving import no_room
 from .modelled import ModelStage
 from .models import LM
 from .packing import pack, pad
-from .passes import Tokens, no_room
+from .passes import Tokens
 from .tokenize import scored_rows
 from .warmup import Warmup, learning_rates
 

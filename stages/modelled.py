@@ -1,6 +1,6 @@
 """What stages that hold a causal LM share: which model, how it runs, and rows to tokens.
 
-Not a signal by itself: `signals.forward` and `signals.neighbours` build on it.
+Not a signal by itself: `signals.forward`, `neighbours`, `gradient` and `divergence` build on it.
 """
 
 from abc import abstractmethod
@@ -115,12 +115,18 @@ class ModelStage(Stage):
 
     def setup(self) -> None:
         """Load the model and check it against its own logits."""
+        self._lm = self._load(self.model, self.revision)
+        self._encoder = self.encoder(self._lm.tokenizer)
+        self._encoder.check(self.model)
+
+    def _load(self, model: str, revision: str | None) -> "LM":
+        """Load a model as this stage runs models."""
         from . import hardware, models  # torch and transformers
 
         device = resolve_device(self.device)
-        self._lm = models.load(
-            self.model,
-            self.revision,
+        return models.load(
+            model,
+            revision,
             dtype=hardware.resolve_dtype(self.dtype, device),
             device=device,
             attention=self.attention,
@@ -128,8 +134,6 @@ class ModelStage(Stage):
             precision=self.precision,
             trust_remote_code=self.trust_remote_code,
         )
-        self._encoder = self.encoder(self._lm.tokenizer)
-        self._encoder.check(self.model)
 
     def spent(self) -> Mapping[str, float]:
         """Tokens run through the model, with and without padding, and halved batches."""

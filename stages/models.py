@@ -22,6 +22,7 @@ from ..kernels.logits import LMHead, Precision
 from ..kernels.token_stats import token_stats
 from .hardware import resolve_kernel
 from .heads import lm_head
+from .pretrained import WEIGHTS, first_line, pretrained, snapshot, text_config
 
 if TYPE_CHECKING:  # heavy
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -29,7 +30,6 @@ if TYPE_CHECKING:  # heavy
 log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-WEIGHTS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py")
 DEFAULT_WINDOW = 2048
 
 
@@ -100,7 +100,7 @@ def resolve_revision(model: str, revision: str | None, needed: str = "config.jso
 
 @functools.lru_cache(maxsize=32)
 def _commit(model: str, revision: str | None, needed: str) -> str:
-    return Path(_download(model, revision, [needed])).name
+    return snapshot(model, revision, [needed]).name
 
 
 @functools.lru_cache(maxsize=32)
@@ -127,13 +127,11 @@ def load_tokenizer(
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()  # warns of long rows, which are cut here
-    folder = model if Path(model).is_dir() else _download(model, revision, list(WEIGHTS[1:]))
+    folder = snapshot(model, revision, WEIGHTS[1:])
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # broken files fail in any way there is
-        raise ModelError(
-            f"tokenizer of {model!r} cannot be loaded: {_first_line(error)}"
-        ) from error
+        raise ModelError(f"tokenizer of {model!r} cannot be loaded: {first_line(error)}") from error
 
 
 def window_of(
@@ -144,12 +142,7 @@ def window_of(
     Raises:
         ModelError: more is asked for than the model has positions.
     """
-    import transformers  # heavy
-
-    folder = model if Path(model).is_dir() else _download(model, revision, ["config.json"])
-    config = transformers.AutoConfig.from_pretrained(
-        folder, trust_remote_code=trust_remote_code
-    ).get_text_config()
+    config = text_config(model, revision, trust_remote_code)
     has = getattr(config, "max_position_embeddings", None)
     if (steady := _steady_positions(config)) is not None:
         has = min(has or steady, steady)
@@ -199,28 +192,10 @@ def load(
     Raises:
         ModelError: no such model, no safetensors weights, or logits that the head does not give.
     """
-    from transformers import AutoModelForCausalLM  # heavy
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
     if device == "cuda" and not torch.cuda.is_available():
         raise ModelError(f"model {model!r}: device is cuda, but there is no GPU here")
     backend = resolve_kernel(kernel, device)
-    folder = model if Path(model).is_dir() else _download(model, revision, list(WEIGHTS))
-    try:
-        lm, loading = AutoModelForCausalLM.from_pretrained(
-            folder,
-            output_loading_info=True,
-            dtype=DTYPES[dtype],
-            use_safetensors=True,
-            attn_implementation=None if attention == "auto" else attention,
-            trust_remote_code=trust_remote_code,
-        )
-    except Exception as error:  # broken configs and weights fail in any way there is
-        raise ModelError(f"model {model!r} cannot be loaded: {_first_line(error)}") from error
-    absent = sorted([*loading["missing_keys"], *map(str, loading["mismatched_keys"])])
-    if absent:  # transformers would go on with random numbers in their place
-        raise ModelError(f"model {model!r} lacks the weights {', '.join(absent[:5])}")
+    lm = pretrained(model, revision, DTYPES[dtype], attention, trust_remote_code)
     fuse_gelu(lm)
     lm = lm.to(device).eval().requires_grad_(False)
     found = LM(
@@ -275,22 +250,3 @@ def _self_check(name: str, lm: "PreTrainedModel", found: LM) -> None:
             f"from its own logits by {worst:.3g} nats (allowed {allowed:.3g}); this family makes "
             f"its logits in a way that is not supported"
         )
-
-
-def _download(model: str, revision: str | None, patterns: list[str]) -> str:
-    """Return the local snapshot folder of a hub model; its name is the commit."""
-    from huggingface_hub import snapshot_download  # needs the network
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return str(snapshot_download(model, revision=revision, allow_patterns=patterns))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        at = f" at revision {revision!r}" if revision else ""
-        raise ModelError(
-            f"model {model!r}{at} is neither a folder nor to be had from the hub: "
-            f"{_first_line(error)}"
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

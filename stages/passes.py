@@ -1,20 +1,16 @@
 """One pass of a model over sequences: statistics of chosen tokens, one vector per sequence."""
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from ..errors import WorkerError
 from ..kernels.noise import uniform
 from ..kernels.pooling import pool
+from .halving import run_halving
 from .models import LM
 from .packing import pack, pad
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -129,35 +125,12 @@ class Pass:
             },
             status=np.full(len(self.sequences), "ok", dtype=object),
         )
-        for batch in pack([len(ids) for ids in self.sequences], self.batch_tokens):
-            self._run_halving(batch)
+        lengths = [len(ids) for ids in self.sequences]
+        for batch in pack(lengths, self.batch_tokens):
+            self._result.splits += run_halving(batch, lengths, self._run_batch)
         return self._result
 
-    def _run_halving(self, batch: list[int]) -> None:
-        """Run a batch; out of memory, run its first half, then its second, down to one sequence.
-
-        Raises:
-            WorkerError: one alone does not fit. That is the machine's want and not the row's, so it
-                is not kept as the row's status.
-        """
-        try:
-            self._run_batch(batch)
-            return
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(batch) == 1:
-                raise WorkerError(
-                    f"a sequence of {len(self.sequences[batch[0]])} tokens does not fit into "
-                    f"memory by itself; set max_tokens lower, or run with fewer workers"
-                ) from error
-        log.warning("out of memory with %d sequences: trying halves", len(batch))
-        self._result.splits += 1
-        middle = len(batch) // 2
-        self._run_halving(batch[:middle])
-        self._run_halving(batch[middle:])
-
-    def _run_batch(self, batch: list[int]) -> None:
+    def _run_batch(self, batch: Sequence[int]) -> None:
         result, device = self._result, self.lm.device
         ids = pad([self.sequences[i] for i in batch])
         noise = self.noise.of(batch, ids.shape[1], self.lm) if self.noise else None
@@ -189,25 +162,3 @@ class Pass:
 
 def _empty(stat: str, n: int) -> np.ndarray:
     return np.zeros(n, dtype=np.int32 if stat == "rank" else np.float32)
-
-
-@contextmanager
-def no_room(advice: str) -> Iterator[None]:
-    """Say what to set where memory runs out in the block.
-
-    Raises:
-        WorkerError: `advice`.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise WorkerError(advice) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return "can't allocate memory" in str(error)  # how the CPU allocator says it

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..kernels.backend import Backend
 from ..kernels.projection import project, project_kronecker
-from .passes import no_room
+from .halving import no_room
 
 Turn = Callable[[int, Tensor], None]
 """Turns gradients (rows, numbers of the parameter) of the parameter `place` in place."""

@@ -70,7 +70,7 @@ class Forward(ModelStage):
         answers = [[scored(*span) for span in row.answers] for _, row in usable]
         groups = {
             "given": [np.concatenate(spans) for spans in answers],
-            "instruction": [_instruction(row) for _, row in usable],
+            "instruction": [instruction_positions(row) for _, row in usable],
         }
         found = self._pass([row.ids for _, row in usable], groups, wanted)
         rows = np.array([i for i, _ in usable], dtype=np.int64)
@@ -134,8 +134,8 @@ def pass_columns(*conditions: str) -> list[str]:
     return [*columns, "embedding"] if "given" in conditions else columns
 
 
-def _instruction(row: Encoded) -> np.ndarray:
-    """Positions before the last answer that are not in an answer."""
+def instruction_positions(row: Encoded) -> np.ndarray:
+    """Return the positions before the last answer that are not in an answer, but the first."""
     inside = np.zeros(row.answers[-1][0], dtype=bool)
     for first, last in row.answers[:-1]:
         inside[first:last] = True

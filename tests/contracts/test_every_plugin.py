@@ -11,6 +11,7 @@ NEEDED = {
     "forward": {"model": "x"},
     "neighbours": {"model": "x"},
     "gradient": {"model": "x"},
+    "divergence": {"model": "x", "other": "y"},
     "column": {"column": "data.x"},
     "embedding_column": {"column": "data.x"},
     "clusters": {"of": "base.embedding"},

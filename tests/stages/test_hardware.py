@@ -1,3 +1,5 @@
+import weakref
+
 import pytest
 from tamis.errors import ModelError
 from tamis.stages import hardware
@@ -16,3 +18,13 @@ def test_auto_kernel_is_torch_without_a_gpu_and_triton_is_never_replaced(monkeyp
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(ModelError, match="backend triton cannot run on cpu: it needs an NVIDIA"):
         hardware.resolve_kernel("triton", "cpu")
+
+
+def test_memory_is_given_back_from_circles_too():
+    class Ring:
+        def __init__(self):
+            self.self = self
+
+    ring = weakref.ref(Ring())
+    hardware.free_memory()
+    assert ring() is None

@@ -5,7 +5,7 @@ from tamis.errors import WorkerError
 from tamis.kernels.logits import LMHead
 from tamis.kernels.noise import uniform
 from tamis.stages.models import LM
-from tamis.stages.passes import Noise, Pass, Tokens, no_room
+from tamis.stages.passes import Noise, Pass, Tokens
 
 
 class Embedding:
@@ -145,11 +145,3 @@ def test_noise_belongs_to_the_sequence_in_any_batch(budget, limit):
             expected.append(-logp[ids[place]].item())
     np.testing.assert_allclose(found.stats["all"]["loss"], expected, rtol=1e-5)
     assert (found.splits > 0) == (limit == 6)
-
-
-def test_no_room_says_what_to_set_and_lets_other_errors_through():
-    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")):
-        with pytest.raises(WorkerError, match="set less"), no_room("set less"):
-            raise error
-    with pytest.raises(RuntimeError, match="broken"), no_room("set less"):
-        raise RuntimeError("broken")

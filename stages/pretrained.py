@@ -1,0 +1,101 @@
+"""Models in Hugging Face format: their files, their config, and the model with all its weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ModelError
+
+if TYPE_CHECKING:  # heavy
+    import torch
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+WEIGHTS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py")
+"""Files of a model; all but the first are small."""
+
+
+def snapshot(model: str, revision: str | None, patterns: Sequence[str] = WEIGHTS) -> Path:
+    """Return the folder of a model; of one of the hub, where it lies here: its name is the commit.
+
+    Args:
+        model: a folder, or a repository of the hub.
+        revision: branch, tag or commit on the hub.
+        patterns: which files are needed.
+
+    Raises:
+        ModelError: neither a folder nor to be had from the hub.
+    """
+    from huggingface_hub import snapshot_download  # needs the network
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    if Path(model).is_dir():
+        return Path(model)
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        at = f" at revision {revision!r}" if revision else ""
+        raise ModelError(
+            f"model {model!r}{at} is neither a folder nor to be had from the hub: "
+            f"{first_line(error)}"
+        ) from error
+
+
+def text_config(
+    model: str, revision: str | None, trust_remote_code: bool = False
+) -> "PreTrainedConfig":
+    """Return the config of a model's language part.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    import transformers  # heavy
+
+    folder = snapshot(model, revision, ["config.json"])
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    return config.get_text_config()
+
+
+def pretrained(
+    model: str,
+    revision: str | None = None,
+    dtype: "torch.dtype | str" = "auto",
+    attention: str = "auto",
+    trust_remote_code: bool = False,
+) -> "PreTrainedModel":
+    """Load a causal LM with all its weights.
+
+    Args:
+        model: a folder, or a repository of the hub.
+        revision: branch, tag or commit on the hub.
+        dtype: of the weights; auto: as they are stored.
+        attention: auto, eager, sdpa or flash_attention_2.
+        trust_remote_code: run code that comes with the model.
+
+    Raises:
+        ModelError: no such model, no safetensors weights, or some are missing.
+    """
+    from transformers import AutoModelForCausalLM  # heavy
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    folder = snapshot(model, revision)
+    try:
+        lm, loading = AutoModelForCausalLM.from_pretrained(
+            folder,
+            output_loading_info=True,
+            dtype=dtype,
+            use_safetensors=True,
+            attn_implementation=None if attention == "auto" else attention,
+            trust_remote_code=trust_remote_code,
+        )
+    except Exception as error:  # broken configs and weights fail in any way there is
+        raise ModelError(f"model {model!r} cannot be loaded: {first_line(error)}") from error
+    absent = sorted([*loading["missing_keys"], *map(str, loading["mismatched_keys"])])
+    if absent:  # transformers would go on with random numbers in their place
+        raise ModelError(f"model {model!r} lacks the weights {', '.join(absent[:5])}")
+    return lm
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,132 @@
+"""Prunes a causal language model and writes it as a folder in Hugging Face format.
+
+Weights of the linear layers in the decoder blocks become zero, or whole blocks go; embeddings, LM
+head, norms and biases stay as they are, bit by bit, and so does the dtype. Experts that are held as
+one tensor are no linear layers and stay too: `blocks_share` says how much of the blocks is zero.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from ...errors import ConfigError, ModelError
+from ..models import resolve_revision
+from ..pretrained import pretrained, snapshot, text_config
+from .blocks import decoder_blocks, linear_layers, rows_of
+from .folder import check_free, stored_dtype, write_folder
+from .magnitude import prune_magnitude
+from .removal import check_layers, influences_of, last_layers, least_influence, remove_layers
+from .replay import Progress, Replay
+from .settings import Pruning
+from .wanda import prune_wanda
+
+if TYPE_CHECKING:  # heavy
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Rows that a pruner looks at.
+
+    Attributes:
+        sequences: token ids of each, in order.
+        seed: of their draw.
+        template: that they were written in.
+    """
+
+    sequences: Sequence[Sequence[int]]
+    seed: int
+    template: str
+
+
+def prune(
+    model: str,
+    revision: str | None,
+    out: Path,
+    how: Pruning,
+    rows: Calibration | None = None,
+    device: str = "cpu",
+    progress: Progress = lambda rows, tokens: None,
+) -> dict[str, Any]:
+    """Prune a model; return what was done, which also stands in its folder as `pruned.json`.
+
+    Args:
+        model: a folder, or a repository of the hub.
+        revision: branch, tag or commit on the hub.
+        out: the folder to write; must not exist.
+        how: what to do.
+        rows: for methods that need them.
+        device: cpu or cuda.
+        progress: told of every row that goes through a block.
+
+    Raises:
+        ConfigError: the folder exists, rows are missing, or more layers than there are.
+        ModelError: a model that cannot be used, or not so.
+    """
+    check_free(out)
+    if how.needs_rows and rows is None:
+        raise ConfigError(f"method {how.method} needs calibration rows")
+    original = snapshot(model, revision)
+    if getattr(text_config(model, revision), "quantization_config", None):
+        raise ModelError(f"model {model!r} is quantised; prune the model it was made of")
+    lm = pretrained(model, revision, stored_dtype(original)).to(device).eval()
+    lm.requires_grad_(False)
+    _, blocks = decoder_blocks(lm)
+    said: dict[str, Any] = {
+        "method": how.method,
+        "model": Path(model).name if Path(model).is_dir() else model,
+        "content": resolve_revision(model, revision),
+    }
+    if rows is not None and how.needs_rows:
+        tokens = sum(map(len, rows.sequences))
+        said |= {"rows": len(rows.sequences), "tokens": tokens, "seed": rows.seed}
+        said["template"] = rows.template
+    if how.method == "layers":
+        said |= _without_layers(lm, blocks, how, rows, progress)
+    elif how.method == "wanda":
+        assert rows is not None
+        prune_wanda(Replay(lm, list(blocks), rows.sequences, progress), how)
+    else:
+        prune_magnitude(blocks, how)
+    if how.method != "layers":
+        said |= {"share": how.share} if how.pattern is None else {"pattern": how.pattern}
+        said |= zeros(blocks)
+    write_folder(lm, original, out, said)
+    return said
+
+
+def _without_layers(
+    lm: "PreTrainedModel",
+    blocks: nn.ModuleList,
+    how: Pruning,
+    rows: Calibration | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Remove layers; return which."""
+    n = how.layers or 0
+    check_layers(len(blocks), n)
+    said: dict[str, Any] = {"rule": how.rule}
+    gone = last_layers(len(blocks), n)
+    if how.rule == "influence":
+        assert rows is not None
+        said["influences"] = influences_of(Replay(lm, list(blocks), rows.sequences, progress))
+        gone = least_influence(said["influences"], n)
+    remove_layers(lm, gone)
+    return said | {"removed": gone, "of": len(blocks)}
+
+
+def zeros(blocks: nn.ModuleList) -> dict[str, Any]:
+    """Return how much is zero now: of the linear layers, and of all that the blocks hold."""
+    weights = [rows_of(layer) for block in blocks for layer in linear_layers(block).values()]
+    n_zero = sum(int((weight == 0).sum()) for weight in weights)
+    n_weights = sum(weight.numel() for weight in weights)
+    n_blocks = sum(weight.numel() for weight in blocks.parameters())
+    return {
+        "weights": n_weights,
+        "zeros": n_zero,
+        "zero_share": n_zero / n_weights,
+        "blocks_share": n_zero / n_blocks,
+    }
