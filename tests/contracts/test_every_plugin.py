@@ -14,6 +14,7 @@ NEEDED = {
     "column": {"column": "data.x"},
     "embedding_column": {"column": "data.x"},
     "clusters": {"of": "base.embedding"},
+    "spectral": {"of": "base.embedding"},
     "top_k": {"by": "a.score"},
     "band": {"by": "a.score"},
     "quota": {"by": "a.score"},
