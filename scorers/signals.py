@@ -44,6 +44,7 @@ PER_ROW = {
     "answer_words": pa.int32(),  # separated by white space
     "instruction_words": pa.int32(),
     "embedding": pa.list_(pa.float16()),  # unit norm
+    "concepts": pa.list_(pa.string()),  # keyword phrases of all messages, best first
     "label": pa.int32(),  # clusters: which, from 0, the largest first
     "distance": pa.float32(),  # of the row's vector to the centroid of its cluster
     "status": pa.string(),  # of the row: ok, truncated, or why there is no number

@@ -2,7 +2,7 @@
 
     label    the cluster, from 0: the largest first, equal ones by their smallest sample_id
 
-Tang et al. 2025, arXiv 2502.12594: affinities of the rows' vectors give each row coordinates
+He et al. 2025, arXiv 2502.12594: affinities of the rows' vectors give each row coordinates
 (`scorers.diffusion`), and a non-negative factorisation of their similarities the clusters
 (`scorers.factors`). A cluster may stay empty; there are then fewer labels than k.
 
