@@ -25,19 +25,19 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy import sparse
 
 log = logging.getLogger(__name__)
 
-Similarity = np.ndarray | sparse.csr_array
+Similarity: TypeAlias = np.ndarray | sparse.csr_array
 Start = Literal["nndsvda", "random"]
 Signs = Literal["absolute", "positive"]
 
 FLOOR = 0.01
-ITERATIONS = 300
+ITERATIONS = 200  # as scikit-learn has it, and so the published code
 ROWS_AT_ONCE = 100_000  # edges, bounds memory
 
 
@@ -71,7 +71,7 @@ def similarities(
     """
 
     def signed(products: np.ndarray) -> np.ndarray:
-        return np.abs(products) if signs == "absolute" else np.maximum(products, 0)
+        return np.asarray(np.abs(products) if signs == "absolute" else np.maximum(products, 0))
 
     if edges is None:
         return signed(coordinates @ coordinates.T)
@@ -96,7 +96,7 @@ def factorise(similarity: Similarity, k: int, seed: int, start: Start = "nndsvda
     from sklearn.decomposition import NMF  # heavy, and only the process that fits needs it
     from sklearn.exceptions import ConvergenceWarning
 
-    model = NMF(k, init=start, random_state=seed, max_iter=ITERATIONS, shuffle=False)
+    model = NMF(k, init=start, random_state=seed, max_iter=ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # said below
         weights = model.fit_transform(similarity)

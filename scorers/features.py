@@ -85,6 +85,20 @@ class Features:
             yield slice(start, start + len(block)), self.vectors(block)
 
 
+def signal_column(name: str | None) -> str | None:
+    """Return the full name of a signal's column as it is.
+
+    Raises:
+        ValueError: the name of something else.
+    """
+    if name is not None and (name.startswith("data.") or not all(name.partition("."))):
+        raise ValueError(
+            f"must be the column of a signal, such as base.embedding, not {name!r}; vectors that "
+            f"the rows carry become one by the signal embedding_column"
+        )
+    return name
+
+
 def there(vectors: np.ndarray) -> np.ndarray:
     """Return which rows have a vector, (rows,) bool."""
     if not vectors.shape[1]:

@@ -9,13 +9,17 @@ paper     mean over the tokens of the answer, given the instruction
 official  as the published code has it: the sum over the tokens of the instruction, and the cost
           from the tokens of the instruction and the *characters* of the answer
 
+Tokens are counted before any cut at the window; those of the instruction as the signal that counts
+them writes it, with the words of its template.
+
     divergence   mean JSD, or its sum: what a cluster's degradation is the mean of
 """
 
-from typing import Literal, final
+from typing import Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
+from pydantic import model_validator
 
 from .base import Scorer, floats
 from .signals import schema
@@ -28,9 +32,19 @@ class Paser(Scorer):
 
     signal: str = "divergence"
     """Of the two models."""
-    lengths: str = "length"
-    """Counts the tokens, `official` the characters as well: the signal length with a tokenizer."""
+    lengths: str | None = None
+    """Counts the tokens; by default the same. `official` needs the signal length with a tokenizer,
+    for the characters."""
     mode: Literal["paper", "official"] = "paper"
+
+    @model_validator(mode="after")
+    def _characters(self) -> Self:
+        if self.mode == "official" and self.lengths is None:
+            raise ValueError(
+                "mode official needs `lengths`, a signal that counts characters and tokens: length "
+                "with a tokenizer"
+            )
+        return self
 
     @property
     def undefined(self) -> str:
@@ -40,12 +54,9 @@ class Paser(Scorer):
     @property
     def reads(self) -> pa.Schema:
         """Sum and count of the divergences, and two lengths."""
-        sums = [(f"{self.signal}.{self._part}.jsd_sum", pa.float64())]
-        if self.mode == "paper":
-            sums.append((f"{self.signal}.{self._part}.jsd_count", pa.int32()))
-        sums.append((f"{self.signal}.status", pa.string()))
-        lengths = schema(self.lengths, "instruction_tokens", self._answer)
-        return pa.schema([*pa.schema(sums), *lengths])
+        kinds = ("sum", "count") if self.mode == "paper" else ("sum",)
+        sums = schema(self.signal, *(f"{self._part}.jsd_{kind}" for kind in kinds))
+        return pa.schema([*sums, *schema(self._lengths, "instruction_tokens", self._answer)])
 
     @property
     def details(self) -> pa.Schema:
@@ -56,8 +67,8 @@ class Paser(Scorer):
         """Return score and divergence of each row; null where ln(cost) is not above 0."""
         column = f"{self.signal}.{self._part}.jsd"
         divergence = mean(rows, column) if self.mode == "paper" else floats(rows, f"{column}_sum")
-        n = floats(rows, f"{self.lengths}.instruction_tokens")
-        n = n + floats(rows, f"{self.lengths}.{self._answer}")
+        n = floats(rows, f"{self._lengths}.instruction_tokens")
+        n = n + floats(rows, f"{self._lengths}.{self._answer}")
         with np.errstate(divide="ignore", invalid="ignore"):
             score = np.where(n > 1, divergence / (2 * np.log(n)), np.nan)
         return pa.table({"score": score, "divergence": divergence})
@@ -65,6 +76,10 @@ class Paser(Scorer):
     @property
     def _part(self) -> str:
         return "given" if self.mode == "paper" else "instruction"
+
+    @property
+    def _lengths(self) -> str:
+        return self.lengths or self.signal
 
     @property
     def _answer(self) -> str:

@@ -24,6 +24,11 @@ PER_TOKEN = {
     "sum_p2": pa.float32(),  # sum of squared probabilities
 }
 
+BETWEEN = {
+    "jsd": pa.float32(),  # Jensen-Shannon divergence of two models' predictions, nats
+}
+"""Statistics of two models, per token; otherwise as `PER_TOKEN`."""
+
 PER_ROW = {
     "given.turns": pa.list_(pa.int32()),  # scored tokens of each answer
     "alone.turns": pa.list_(pa.int32()),
@@ -68,10 +73,11 @@ def column_type(column: str) -> pa.DataType:
         return PER_ROW[column]
     condition, _, statistic = column.partition(".")
     if condition in CONDITIONS:
-        if statistic in PER_TOKEN:
-            return pa.list_(PER_TOKEN[statistic])
+        known = PER_TOKEN | BETWEEN
+        if statistic in known:
+            return pa.list_(known[statistic])
         name, _, kind = statistic.rpartition("_")
-        if name in PER_TOKEN and kind in ("sum", "count"):
+        if name in known and kind in ("sum", "count"):
             return pa.float64() if kind == "sum" else pa.int32()
     raise KeyError(column)
 

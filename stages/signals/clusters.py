@@ -24,7 +24,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from ...errors import ContractError, DataError
 from ...scorers.base import NUMBERED
-from ...scorers.features import Features, there
+from ...scorers.features import Features, signal_column, there
 from ...scorers.matrices import matrix, unit
 from ...scorers.random import bits
 from ...scorers.signals import column_type
@@ -59,7 +59,7 @@ class Clusters(Stage):
     @field_validator("of", "weights")
     @classmethod
     def _of_a_signal(cls, name: str | None) -> str | None:
-        return of_a_signal(name)
+        return signal_column(name)
 
     @model_validator(mode="after")
     def _enough_to_train(self) -> Self:
@@ -210,20 +210,6 @@ def nearest(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.
     close = (vectors @ centroids.T - halves).astype(np.float32)  # (|x|^2 - |x - c|^2) / 2
     labels = close.argmax(1).astype(np.int32)
     return labels, np.linalg.norm(vectors - centroids[labels], axis=1).astype(np.float32)
-
-
-def of_a_signal(name: str | None) -> str | None:
-    """Return the name of a column of vectors.
-
-    Raises:
-        ValueError: it is not one of a signal.
-    """
-    if name is not None and (name.startswith("data.") or not all(name.partition("."))):
-        raise ValueError(
-            f"must be the column of a signal, such as base.embedding, not {name!r}; vectors "
-            f"that the rows carry become one by the signal embedding_column"
-        )
-    return name
 
 
 def _check_length(column: str, vectors: np.ndarray, numbers: int) -> None:

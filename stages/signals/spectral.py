@@ -28,8 +28,9 @@ published; `sparse` takes it of 2,048 points that the seed draws. `neighbours`: 
 the nearest ones. `k: gain` chooses from `grid` by the rule of `scorers.factors`, with as many
 coordinates as the grid's largest k for all; the labels are those that this k gives by itself.
 
-Rows are visited by sample_id, and copies are one point: the first one's vector. So the labels
-depend on what the pool holds and not on its order; nor on threads: only faiss takes several.
+Rows are visited by sample_id, and copies are one point; of their vectors, which may differ by
+rounding, the first in the order of their numbers. So the labels depend on what the pool holds and
+not on its order; nor on threads: only faiss takes several.
 """
 
 import logging
@@ -47,11 +48,10 @@ from ...errors import ContractError, DataError
 from ...scorers.base import NUMBERED
 from ...scorers.diffusion import Spectrum, affinities, exact_spectrum, sparse_spectrum
 from ...scorers.factors import Signs, best_of, errors_of, factorise, similarities
-from ...scorers.features import Features, there
+from ...scorers.features import Features, signal_column, there
 from ...scorers.random import bits
 from ...scorers.signals import column_type
 from ..base import ROWS, Stage
-from .clusters import of_a_signal
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Spectral(Stage):
     @field_validator("of", "weights")
     @classmethod
     def _of_a_signal(cls, name: str | None) -> str | None:
-        return of_a_signal(name)
+        return signal_column(name)
 
     @field_validator("grid")
     @classmethod
@@ -180,7 +180,7 @@ class Spectral(Stage):
 
     def _points(self, pool: Iterable[pa.Table]) -> tuple[pa.Array, np.ndarray]:
         """The distinct rows with a vector by sample_id, and their vectors in fp32."""
-        ids, blocks = [np.empty(0, dtype=object)], []
+        ids, blocks = [np.empty(0, dtype=object)], list[np.ndarray]()
         for table in pool:
             names = table["sample_id"].to_numpy(zero_copy_only=False)
             for some, block in self._features.blocks(table):
@@ -194,9 +194,13 @@ class Spectral(Stage):
                     )
                 ids.append(names[some][known])
                 blocks.append(block[known].astype(np.float32))
-        each, first = np.unique(np.concatenate(ids), return_index=True)
-        vectors = np.concatenate(blocks)[first] if blocks else np.empty((0, 0), np.float32)
-        return pa.array(each, pa.string()), vectors
+        each, first, n = np.unique(np.concatenate(ids), return_index=True, return_counts=True)
+        vectors = np.concatenate(blocks) if blocks else np.empty((0, 0), np.float32)
+        order, ends = np.argsort(np.concatenate(ids), kind="stable"), np.cumsum(n)
+        for place in np.flatnonzero(n > 1):
+            copies = order[ends[place] - n[place] : ends[place]]
+            first[place] = min(copies, key=lambda row: vectors[row].tolist())
+        return pa.array(each, pa.string()), vectors[first]
 
     def _labels(self, ids: pa.Array, vectors: np.ndarray, most: int) -> np.ndarray:
         exact = self.form == "exact" or (self.form == "auto" and len(ids) <= EXACT)
@@ -238,7 +242,7 @@ class Spectral(Stage):
         from scipy.sparse.linalg import ArpackNoConvergence
         from scipy.spatial.distance import cdist
 
-        from ..nearest import graph, nearest
+        from ..edges import graph, nearest
 
         places, near = nearest(vectors, min(self.neighbours, len(vectors) - 1), self._threads)
         drawn = np.argsort(bits(self.seed or 0, ids), kind="stable")[:SIGMA_SAMPLE]

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tamis.errors import ContractError
-from tamis.scorers.features import Features, there
+from tamis.scorers.features import Features, signal_column, there
 
 FLOATS = pa.list_(pa.float32())
 
@@ -61,3 +61,11 @@ def test_blocks_are_the_whole():
 def test_another_number_of_checkpoints():
     with pytest.raises(ContractError, match="3 numbers for 2 checkpoints"):
         Features("g.adam", "g.weights").vectors(rows([[1, 2, 3]], [1.0, 1.0]))
+
+
+def test_columns_of_signals():
+    assert signal_column("base.embedding") == "base.embedding"
+    assert signal_column(None) is None
+    for name in ("data.v", "embedding", ".embedding", "base."):
+        with pytest.raises(ValueError, match=f"must be the column of a signal.*{name!r}"):
+            signal_column(name)

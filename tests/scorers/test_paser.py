@@ -11,12 +11,18 @@ ROWS = pa.table(
         "divergence.given.jsd_sum": pa.array([JSD, JSD, 0.5, 0.0, None]),
         "divergence.given.jsd_count": pa.array([2, 1, 1, 0, None], pa.int32()),
         "divergence.instruction.jsd_sum": pa.array([JSD, JSD, 0.5, 0.0, None]),
+        "divergence.given.status": ["ok", "ok", "ok", "ok", None],
+        "divergence.instruction_tokens": pa.array([6, 6, 0, 3, 9], pa.int32()),
+        "divergence.answer_tokens": pa.array([4, 4, 1, 1, 9], pa.int32()),
         "divergence.status": ["ok", "truncated", "ok", "ok", "instruction_too_long"],
         "length.instruction_tokens": pa.array([6, 6, 0, 3, 9], pa.int32()),
-        "length.answer_tokens": pa.array([4, 4, 1, 1, 9], pa.int32()),
+        "length.answer_tokens": pa.array([40, 4, 1, 1, 9], pa.int32()),
         "length.answer_chars": pa.array([21, 21, 1, 2, 9], pa.int32()),
     }
 )
+
+
+OFFICIAL = Paser(mode="official", lengths="length")
 
 
 def test_divergence_by_hand():
@@ -27,7 +33,7 @@ def test_divergence_by_hand():
 
 def test_by_hand():
     """(.0664143 / 2) / ln (6 + 4)^2, and .0664143 / ln (6 + 21)^2."""
-    paper, official = Paser()(ROWS), Paser(mode="official")(ROWS)
+    paper, official = Paser()(ROWS), OFFICIAL(ROWS)
     assert paper["score"][0].as_py() == pytest.approx(0.00721084, abs=1e-8)
     assert paper["divergence"][0].as_py() == pytest.approx(JSD / 2)
     assert official["score"][0].as_py() == pytest.approx(0.0100755, abs=1e-7)
@@ -36,23 +42,25 @@ def test_by_hand():
 
 def test_rows_without_a_score():
     """One token costs nothing; no answer token has no mean; a cut row counts."""
-    for mode, fourth in (("paper", "too_few_tokens"), ("official", "ok")):
-        found = Paser(mode=mode)(ROWS)
+    for scorer, fourth in ((Paser(), "too_few_tokens"), (OFFICIAL, "ok")):
+        found = scorer(ROWS)
         assert found["status"].to_pylist()[:2] == ["ok", "truncated"]
         assert found["status"].to_pylist()[3:] == [fourth, "instruction_too_long"]
     assert Paser()(ROWS)["status"][2].as_py() == "too_few_tokens"
     assert Paser()(ROWS)["divergence"].to_pylist()[2:] == [None] * 3
 
 
-def test_longer_rows_score_lower():
-    table = ROWS.slice(0, 2).set_column(
-        4, "length.instruction_tokens", pa.array([6, 600], pa.int32())
-    )
-    table = table.set_column(1, "divergence.given.jsd_count", pa.array([2, 2], pa.int32()))
-    first, second = Paser()(table)["score"].to_pylist()
-    assert first > second > 0
+def test_tokens_of_another_signal():
+    """(.0664143 / 2) / ln (6 + 40)^2."""
+    found = Paser(lengths="length")(ROWS)["score"][0].as_py()
+    assert found == pytest.approx(JSD / 4 / np.log(46))
 
 
-@pytest.mark.parametrize("mode", ["paper", "official"])
-def test_contract(mode):
-    check_scorer(Paser(mode=mode), ROWS)
+def test_official_needs_characters():
+    with pytest.raises(ValueError, match="mode official needs `lengths`"):
+        Paser(mode="official")
+
+
+@pytest.mark.parametrize("scorer", [Paser(), OFFICIAL])
+def test_contract(scorer):
+    check_scorer(scorer, ROWS)

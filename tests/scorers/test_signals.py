@@ -8,6 +8,8 @@ def test_types():
     assert column_type("alone.rank") == pa.list_(pa.int32())
     assert column_type("instruction.entropy_sum") == pa.float64()
     assert column_type("given.max_prob_count") == pa.int32()
+    assert column_type("instruction.jsd") == pa.list_(pa.float32())
+    assert column_type("given.jsd_sum") == pa.float64()
     assert column_type("delta") == pa.list_(pa.float32())
     assert column_type("given_mean") == column_type("alone_mean") == pa.list_(pa.float64())
     assert column_type("embedding") == pa.list_(pa.float16())

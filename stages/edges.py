@@ -1,4 +1,4 @@
-"""The nearest others of each point: a graph with an edge for every pair of which one is near."""
+"""A graph of points: an edge for every pair of which one is among the nearest of the other."""
 
 import numpy as np
 from scipy import sparse

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tamis.stages.nearest import graph, nearest
+from tamis.stages.edges import graph, nearest
 
 
 def test_by_hand():
