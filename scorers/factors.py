@@ -96,6 +96,9 @@ def factorise(similarity: Similarity, k: int, seed: int, start: Start = "nndsvda
     from sklearn.decomposition import NMF  # heavy, and only the process that fits needs it
     from sklearn.exceptions import ConvergenceWarning
 
+    scale = float(similarity.diagonal().mean())
+    if start != "random" and scale > 0:  # what is below 1e-6 is 0 to NNDSVD
+        similarity = similarity / scale
     model = NMF(k, init=start, random_state=seed, max_iter=ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # said below

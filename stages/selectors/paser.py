@@ -7,13 +7,13 @@ taken by score (`scorers.paser`), best first, until the cluster has its share; a
 conflict with those of the rows taken so far (`concept_graph`) is passed over. The ledger says which
 two concepts it was, and of a kept row its cluster.
 
-As published, what the fractions come to is lost, and what a cluster cannot fill as well. `split:
-largest_remainder` gives what fractions come to to the largest ones. With `refill` what is left in
-the end is split over the clusters that have rows left, again and again, until there is nothing left
-of the one or the other; rows that were passed over stay so.
+As published, the fractions of rows are lost, and what a cluster cannot fill. `split:
+largest_remainder` gives the rows that are lost so to the clusters with the largest fractions. With
+`refill` what is left in the end is split over the clusters that have rows left, again and again,
+until there is nothing left of the one or the other; rows that were passed over stay so.
 
 CDS is over the rows that reach this selector. With a budget in answer tokens a cluster ends before
-the first of its rows that would go over its share.
+the first of its rows that would go over its share; with `refill` all do where no share holds one.
 """
 
 import math
@@ -26,7 +26,7 @@ import pyarrow as pa
 from ...errors import PlanError
 from .base import OVER_BUDGET, Budget, Choice, Selector, by_score, scores
 from .concept_graph import ConceptGraph
-from .quota import split
+from .quota import split as split_over
 
 NO_CLUSTER = "no cluster"
 
@@ -101,7 +101,7 @@ class Paser(Selector):
         walk.take(shares(limit, degradations, self.split))
         while self.refill:
             looked_at = sum(walk.next)
-            walk.take(split(limit - walk.spent, degradations, walk.left()))
+            walk.take(split_over(limit - walk.spent, degradations, walk.left()))
             if sum(walk.next) == looked_at:
                 return
 
@@ -186,6 +186,6 @@ def shares(limit: int, degradations: np.ndarray, rule: str) -> np.ndarray:
         rule: floor, or largest_remainder.
     """
     if rule == "largest_remainder":
-        return split(limit, degradations, np.full(len(degradations), limit))
+        return split_over(limit, degradations, np.full(len(degradations), limit))
     exact = limit * degradations / math.fsum(degradations)
     return np.floor(np.round(exact, 6)).astype(np.int64)  # whatever binary says of 1/10

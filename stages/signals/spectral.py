@@ -18,10 +18,10 @@ sparse    of each point's `neighbours`, and the mean     on the edges of      mo
 Without the trivial coordinate |z_i . z_j| takes opposite clusters for one, where they are few; so
 `signs` is `positive` unless `absolute` is asked for. On the edges of a graph both are much alike.
 
-The published code is `exact` only: four matrices of 8 n^2 bytes, 21.6 GB each for 52,000 rows. Its
-solver takes the random walk's Laplacian for symmetric; here the eigenvalues are right. `sparse` is
-an approximation, which treats pairs that are no neighbours as alike; it takes 24 bytes for each
-neighbour of a point beside the vectors in fp32, and the time of an exact search.
+The published code is `exact` only, with several matrices of 8 n^2 bytes: 21.6 GB each for 52,000
+rows. Its solver takes the random walk's Laplacian for symmetric; here the eigenvalues are right.
+`sparse` is an approximation, which treats pairs that are no neighbours as alike. Its memory grows
+with the points alone; its search for neighbours compares all pairs.
 
 `sigma: median` is the median of the whole distance matrix, the zeros of its diagonal included, as
 published; `sparse` takes it of 2,048 points that the seed draws. `neighbours`: of the distances to

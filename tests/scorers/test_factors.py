@@ -46,6 +46,14 @@ def test_scaling_of_the_solver_does_not_matter():
     assert partition(found.labels) == partition(OWNER)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+def test_the_unit_does_not_matter(kind):
+    noisy = BLOCKS + 0.1 * np.abs(np.random.default_rng(0).normal(size=BLOCKS.shape))
+    large, small = factorise(kind(noisy), 4, 0), factorise(kind(noisy * 2.0**-40), 4, 0)
+    np.testing.assert_array_equal(large.labels, small.labels)
+    assert small.error == pytest.approx(large.error)
+
+
 def test_published_numbers():
     """As the published code has it: NMF from a random start, argmax of W as it is."""
     from sklearn.decomposition import NMF
