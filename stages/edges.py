@@ -22,8 +22,8 @@ def nearest(vectors: np.ndarray, n: int, threads: int = 1) -> tuple[np.ndarray, 
         (points, n) int64 and (points, n) float64, Euclidean.
     """
     import faiss  # heavy, and only the process that fits needs it
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
-    faiss.omp_set_num_threads(threads)
     index = faiss.IndexFlatL2(vectors.shape[1])
     index.add(vectors)
     wanted = min(n + 1 + SPARE, len(vectors))
@@ -31,7 +31,8 @@ def nearest(vectors: np.ndarray, n: int, threads: int = 1) -> tuple[np.ndarray, 
     distances = np.empty((len(vectors), n))
     for start in range(0, len(vectors), ROWS_AT_ONCE * 16):
         block = slice(start, start + ROWS_AT_ONCE * 16)
-        found = index.search(vectors[block], wanted)[1]
+        with threadpool_limits(threads):  # of faiss, and of its matrix products
+            found = index.search(vectors[block], wanted)[1]
         for low in range(0, len(found), ROWS_AT_ONCE):
             some = found[low : low + ROWS_AT_ONCE]
             own = np.arange(start + low, start + low + len(some))

@@ -30,7 +30,7 @@ coordinates as the grid's largest k for all; the labels are those that this k gi
 
 Rows are visited by sample_id, and copies are one point; of their vectors, which may differ by
 rounding, the first in the order of their numbers. So the labels depend on what the pool holds and
-not on its order; nor on threads: only faiss takes several.
+not on its order; nor on threads: only the search for neighbours takes several.
 """
 
 import logging
@@ -126,7 +126,7 @@ class Spectral(Stage):
         return True
 
     def use_threads(self, threads: int) -> None:
-        """Let faiss use so many threads."""
+        """Let the search for neighbours use so many threads."""
         self._threads = threads
 
     def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
@@ -227,12 +227,9 @@ class Spectral(Stage):
         from scipy.spatial.distance import cdist
 
         distances = cdist(vectors, vectors)
-        n = min(self.neighbours, len(vectors) - 1)
-        near = (
-            np.partition(distances, n, axis=1)[:, : n + 1] if self.sigma == "neighbours" else None
-        )
-        if near is not None:
-            near = np.sort(near, axis=1)[:, 1:]
+        near = None
+        if self.sigma == "neighbours":
+            near = np.sort(distances, axis=1)[:, 1 : self.neighbours + 1]
         sigma = self._width(distances, near)
         return exact_spectrum(affinities(distances, sigma), most + 1), None
 
