@@ -49,6 +49,7 @@ PER_ROW = {
     "answer_words": pa.int32(),  # separated by white space
     "instruction_words": pa.int32(),
     "embedding": pa.list_(pa.float16()),  # unit norm
+    "concepts": pa.list_(pa.string()),  # keyword phrases of all messages, best first
     "label": pa.int32(),  # clusters: which, from 0, the largest first
     "distance": pa.float32(),  # of the row's vector to the centroid of its cluster
     "place": pa.int32(),  # knn: among the distinct rows with a vector, by sample_id

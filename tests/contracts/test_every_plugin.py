@@ -16,6 +16,7 @@ NEEDED = {
     "embedding_column": {"column": "data.x"},
     "clusters": {"of": "base.embedding"},
     "knn": {"of": "base.embedding"},
+    "spectral": {"of": "base.embedding"},
     "top_k": {"by": "a.score"},
     "band": {"by": "a.score"},
     "quota": {"by": "a.score"},

@@ -1,0 +1,277 @@
+"""Clusters of the pool's rows as PASER makes them: diffusion coordinates, then a factorisation.
+
+    label    the cluster, from 0: the largest first, equal ones by their smallest sample_id
+
+He et al. 2025, arXiv 2502.12594: affinities of the rows' vectors give each row coordinates
+(`scorers.diffusion`), and a non-negative factorisation of their similarities the clusters
+(`scorers.factors`). A cluster may stay empty; there are then fewer labels than k.
+
+mode      coordinates z                                  products below 0     factors begin
+paper     k after the trivial one, diffusion time        count 0, see below   from singular vectors
+official  k with the trivial one, no diffusion time      by their size        at random, by seed
+
+form      affinities                                     similarities         points, in `auto`
+exact     of all pairs                                   of all pairs         3,000 at most
+sparse    of each point's `neighbours`, and the mean     on the edges of      more
+          degree spread over all pairs                   that graph
+
+Without the trivial coordinate |z_i . z_j| takes opposite clusters for one, where they are few; so
+`signs` is `positive` unless `absolute` is asked for. On the edges of a graph both are much alike.
+
+The published code is `exact` only, with several matrices of 8 n^2 bytes: 21.6 GB each for 52,000
+rows. Its solver takes the random walk's Laplacian for symmetric; here the eigenvalues are right.
+`sparse` is an approximation, which treats pairs that are no neighbours as alike. Its memory grows
+with the points alone; its search for neighbours compares all pairs.
+
+`sigma: median` is the median of the whole distance matrix, the zeros of its diagonal included, as
+published; `sparse` takes it of 2,048 points that the seed draws. `neighbours`: of the distances to
+the nearest ones. `k: gain` chooses from `grid` by the rule of `scorers.factors`, with as many
+coordinates as the grid's largest k for all; the labels are those that this k gives by itself.
+
+Rows are visited by sample_id, and copies are one point; of their vectors, which may differ by
+rounding, the first in the order of their numbers. So the labels depend on what the pool holds and
+not on its order; nor on threads: only the search for neighbours takes several.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Annotated, Literal, Self, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+from scipy import sparse
+
+from ...errors import ContractError, DataError
+from ...scorers.base import NUMBERED
+from ...scorers.diffusion import Spectrum, affinities, exact_spectrum, sparse_spectrum
+from ...scorers.factors import Signs, best_of, errors_of, factorise, similarities
+from ...scorers.features import Features, signal_column, there
+from ...scorers.random import bits
+from ...scorers.signals import column_type
+from ..base import ROWS, Stage
+
+log = logging.getLogger(__name__)
+
+EXACT = 3_000
+"""Points of the largest pool that `auto` does in full."""
+SIGMA_SAMPLE = 2_048
+GRID = (2, 3, 4, 6, 8, 10, 16, 24)
+LARGEST_GRID = 8
+
+
+@final
+class Spectral(Stage):
+    """PASER's clusters of the pool."""
+
+    of: str
+    """The column of vectors by full name, such as `base.embedding`."""
+    weights: str | None = None
+    """Of the checkpoints, where the vectors are gradients: see `scorers.features`."""
+    unit: bool = True
+    """Set vectors (of each checkpoint) to length 1."""
+    mode: Literal["paper", "official"] = "paper"
+    k: Annotated[int, Field(ge=2)] | Literal["gain"] = 10
+    """How many clusters; 10 is published."""
+    grid: tuple[Annotated[int, Field(ge=2)], ...] = GRID
+    """The numbers that `k: gain` chooses from, rising, eight at most."""
+    sigma: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["median", "neighbours"] = (
+        "median"
+    )
+    """Width of the kernel."""
+    time: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Diffusion time; by default 1, in `sparse` 3: its eigenvalues lie closer together."""
+    signs: Signs = "positive"
+    """What becomes of z_i . z_j below 0: `absolute` |z_i . z_j|, `positive` 0."""
+    form: Literal["auto", "exact", "sparse"] = "auto"
+    neighbours: int = Field(default=15, ge=1)
+    """Of each point in the graph, and for `sigma: neighbours`."""
+    seed: int | None = None
+
+    _threads: int = PrivateAttr(default=1)
+
+    @field_validator("of", "weights")
+    @classmethod
+    def _of_a_signal(cls, name: str | None) -> str | None:
+        return signal_column(name)
+
+    @field_validator("grid")
+    @classmethod
+    def _rising(cls, grid: tuple[int, ...]) -> tuple[int, ...]:
+        if not 1 <= len(grid) <= LARGEST_GRID or any(a >= b for a, b in pairwise(grid)):
+            raise ValueError(f"must be one to {LARGEST_GRID} rising numbers, not {list(grid)}")
+        return grid
+
+    @model_validator(mode="after")
+    def _no_time_in_official(self) -> Self:
+        if self.mode == "official" and self.time is not None:
+            raise ValueError("mode official has no diffusion time; leave `time` out")
+        return self
+
+    @property
+    def reads(self) -> pa.Schema:
+        """The vectors, their status, and the hash of the row."""
+        return pa.schema([ROWS.field("sample_id"), *self._features.reads])
+
+    @property
+    def adds(self) -> pa.Schema:
+        """Cluster, and why a row has none."""
+        return pa.schema([(name, column_type(name)) for name in ("label", "status")])
+
+    @property
+    def fits_pool(self) -> bool:
+        """The clusters are the pool's."""
+        return True
+
+    def use_threads(self, threads: int) -> None:
+        """Let the search for neighbours use so many threads."""
+        self._threads = threads
+
+    def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
+        """Return `sample_id` and `label` of each distinct row with a vector.
+
+        Raises:
+            DataError: more clusters than such rows allow, or a sigma of 0.
+            ContractError: vectors of different lengths.
+        """
+        from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+        ids, vectors = self._points(pool)
+        most = self.k if self.k != "gain" else self.grid[-1]
+        if len(ids) < most + 2:
+            raise DataError(
+                f"spectral clusters of {self.of}: k is {most}, and needs {most + 2} distinct rows "
+                f"with a vector, but the pool has {len(ids)}; take a smaller k, or more rows"
+            )
+        with threadpool_limits(1):  # with more, last digits would depend on how many
+            labels = self._labels(ids, vectors, most)
+        return pa.table({"sample_id": ids, "label": _by_size(labels)})
+
+    def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
+        """Return the wanted columns.
+
+        Raises:
+            ValueError: nothing was fitted.
+            ContractError: rows with a vector that the fitted pool did not hold.
+        """
+        if self._fitted is None:
+            raise ValueError("spectral clusters need the labels that `fit` finds in the pool")
+        known = np.zeros(len(rows), dtype=bool)
+        for some, block in self._features.blocks(rows):
+            known[some] = there(block)
+        values = self._fitted["sample_id"].combine_chunks()
+        places = pc.index_in(rows["sample_id"].combine_chunks(), value_set=values)
+        places = pc.if_else(pa.array(known), places, pa.scalar(None, pa.int32()))
+        if places.null_count > len(rows) - known.sum():
+            raise ContractError(f"{self.of}: a row was not in the pool that the clusters are of")
+        status = np.array(rows[self._features.status].to_pylist(), dtype=object)
+        status[np.isin(status, NUMBERED) & ~known] = "no_vector"
+        columns = {
+            "label": self._fitted["label"].combine_chunks().take(places),
+            "status": pa.array(status, pa.string()),
+        }
+        return pa.table({name: columns[name] for name in wanted})
+
+    @property
+    def _features(self) -> Features:
+        return Features(self.of, self.weights, self.unit)
+
+    def _points(self, pool: Iterable[pa.Table]) -> tuple[pa.Array, np.ndarray]:
+        """The distinct rows with a vector by sample_id, and their vectors in fp32."""
+        ids, blocks = [np.empty(0, dtype=object)], list[np.ndarray]()
+        for table in pool:
+            names = table["sample_id"].to_numpy(zero_copy_only=False)
+            for some, block in self._features.blocks(table):
+                known = there(block)
+                if not known.any():
+                    continue
+                if blocks and blocks[0].shape[1] != block.shape[1]:
+                    raise ContractError(
+                        f"{self.of} has vectors of {block.shape[1]} and of {blocks[0].shape[1]} "
+                        f"numbers"
+                    )
+                ids.append(names[some][known])
+                blocks.append(block[known].astype(np.float32))
+        each, first, n = np.unique(np.concatenate(ids), return_index=True, return_counts=True)
+        vectors = np.concatenate(blocks) if blocks else np.empty((0, 0), np.float32)
+        order, ends = np.argsort(np.concatenate(ids), kind="stable"), np.cumsum(n)
+        for place in np.flatnonzero(n > 1):
+            copies = order[ends[place] - n[place] : ends[place]]
+            first[place] = min(copies, key=lambda row: vectors[row].tolist())
+        return pa.array(each, pa.string()), vectors[first]
+
+    def _labels(self, ids: pa.Array, vectors: np.ndarray, most: int) -> np.ndarray:
+        exact = self.form == "exact" or (self.form == "auto" and len(ids) <= EXACT)
+        spectrum, edges = self._exact(vectors, most) if exact else self._sparse(ids, vectors, most)
+        official, seed = self.mode == "official", (self.seed or 0) % (1 << 31)
+        time = (1.0 if exact else 3.0) if self.time is None else self.time
+        time = 0.0 if official else time
+
+        def similar(n: int) -> np.ndarray | sparse.csr_array:
+            z = spectrum.coordinates(n, time, trivial=official)
+            return similarities(z, edges, "absolute" if official else self.signs)
+
+        k = self.k
+        if k == "gain":
+            errors = errors_of(similar(most), self.grid, seed)
+            k = best_of(errors)
+            shown = ", ".join(f"{n}: {error:.4f}" for n, error in errors.items())
+            log.info("%s: %d clusters, by the errors %s", self.of, k, shown)
+            if k == self.grid[-1]:
+                log.warning("%s: %d clusters is the end of the grid", self.of, k)
+        return factorise(similar(k), k, seed, "random" if official else "nndsvda").labels
+
+    def _exact(self, vectors: np.ndarray, most: int) -> tuple[Spectrum, None]:
+        from scipy.spatial.distance import cdist
+
+        distances = cdist(vectors, vectors)
+        near = None
+        if self.sigma == "neighbours":
+            near = np.sort(distances, axis=1)[:, 1 : self.neighbours + 1]
+        sigma = self._width(distances, near)
+        return exact_spectrum(affinities(distances, sigma), most + 1), None
+
+    def _sparse(
+        self, ids: pa.Array, vectors: np.ndarray, most: int
+    ) -> tuple[Spectrum, sparse.csr_array]:
+        from scipy.sparse.linalg import ArpackNoConvergence
+        from scipy.spatial.distance import cdist
+
+        from ..edges import graph, nearest
+
+        places, near = nearest(vectors, min(self.neighbours, len(vectors) - 1), self._threads)
+        drawn = np.argsort(bits(self.seed or 0, ids), kind="stable")[:SIGMA_SAMPLE]
+        sample = vectors[np.sort(drawn)]
+        sigma = self._width(cdist(sample, sample), near)
+        edges = graph(places, affinities(near, sigma))
+        degree = float(edges.sum()) / len(vectors)
+        try:
+            return sparse_spectrum(edges, most + 1, degree, (self.seed or 0) % (1 << 31)), edges
+        except ArpackNoConvergence as error:
+            raise DataError(
+                f"spectral clusters of {self.of}: the eigenvectors of the neighbour graph were not "
+                f"found ({error}); take more neighbours than {self.neighbours}"
+            ) from error
+
+    def _width(self, distances: np.ndarray, near: np.ndarray | None) -> float:
+        if not isinstance(self.sigma, str):
+            return self.sigma
+        sigma = float(np.median(distances if self.sigma == "median" or near is None else near))
+        if sigma == 0:
+            raise DataError(
+                f"spectral clusters of {self.of}: sigma ({self.sigma}) is 0, as most of these rows "
+                f"have the same vector; give sigma a number"
+            )
+        return sigma
+
+
+def _by_size(labels: np.ndarray) -> pa.Array:
+    """Labels from 0, the largest cluster first, equal ones by their first point."""
+    each, first, member, sizes = np.unique(
+        labels, return_index=True, return_inverse=True, return_counts=True
+    )
+    place = np.empty(len(each), np.int32)
+    place[np.lexsort((first, -sizes))] = np.arange(len(each), dtype=np.int32)
+    return pa.array(place[member])

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from scipy import sparse
+from tamis.scorers.diffusion import Spectrum, affinities, exact_spectrum, sparse_spectrum
+
+POINTS = np.array([0.0, 1.0, 5.0, 6.0])
+DISTANCES = np.abs(POINTS[:, None] - POINTS)
+AFFINITY = affinities(DISTANCES, 2.5)
+
+
+def test_affinities_by_hand():
+    """exp(-1 / 12.5), exp(-25 / 12.5), exp(-36 / 12.5), exp(-16 / 12.5)."""
+    found = AFFINITY[[0, 0, 0, 1], [1, 2, 3, 2]]
+    assert found == pytest.approx([0.923116, 0.135335, 0.056135, 0.278037], abs=1e-6)
+    assert AFFINITY.sum(1)[:2] == pytest.approx([2.114586, 2.336489], abs=1e-6)
+    assert np.median(DISTANCES) == 2.5
+
+
+def test_eigenvalues_by_hand():
+    found = exact_spectrum(AFFINITY.copy(), 4).values
+    assert found == pytest.approx([0, 0.261315, 0.953557, 0.983331], abs=1e-6)
+
+
+def test_the_random_walk_has_the_same_and_these_vectors():
+    degrees = AFFINITY.sum(1)
+    walk = np.eye(4) - AFFINITY / degrees[:, None]
+    spectrum = exact_spectrum(AFFINITY.copy(), 4)
+    np.testing.assert_allclose(
+        walk @ spectrum.vectors, spectrum.vectors * spectrum.values, atol=1e-12
+    )
+    np.testing.assert_allclose(spectrum.vectors[:, 0], 1, atol=1e-12)
+    np.testing.assert_allclose(degrees @ spectrum.vectors**2, degrees.sum())
+
+
+def test_a_symmetric_solver_of_the_random_walk_finds_others():
+    """What the published code does: it reads one triangle of a matrix that is not symmetric."""
+    walk = np.eye(4) - AFFINITY / AFFINITY.sum(1)[:, None]
+    found = np.linalg.eigvalsh(walk)
+    assert abs(found[0]) > 0.002
+    assert abs(found[1] - 0.261315) > 0.001
+
+
+def test_sparse_finds_the_same():
+    exact, found = (
+        exact_spectrum(AFFINITY.copy(), 3),
+        sparse_spectrum(sparse.csr_array(AFFINITY), 3, 0.0, 0),
+    )
+    np.testing.assert_allclose(found.values, exact.values, atol=1e-9)
+    np.testing.assert_allclose(found.vectors, exact.vectors, atol=1e-6)
+
+
+def test_tau_is_spread_over_all_pairs():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(40, 3))
+    affinity = affinities(np.linalg.norm(vectors[:, None] - vectors, axis=2), 1.0)
+    affinity[affinity < 0.3] = 0
+    exact = exact_spectrum(affinity + 2.0 / 40, 6)
+    found = sparse_spectrum(sparse.csr_array(affinity), 6, 2.0, 0)
+    np.testing.assert_allclose(found.values, exact.values, atol=1e-6)
+    np.testing.assert_allclose(np.abs(found.vectors), np.abs(exact.vectors), atol=1e-4)
+
+
+def test_tau_keeps_a_few_points_apart_from_being_a_cluster():
+    """Two groups of 30, and 3 points that only know each other."""
+    affinity = np.zeros((63, 63))
+    affinity[:30, :30] = affinity[30:60, 30:60] = 0.2
+    affinity[60:, 60:] = 1.0
+    affinity[:60, :60] += 0.05 * np.kron(1 - np.eye(2), np.eye(30))
+    affinity[0, 60] = affinity[60, 0] = 0.01
+    graph = sparse.csr_array(affinity)
+    plain = sparse_spectrum(graph, 2, 0.0, 0).vectors[:, 1]
+    assert plain[60] > 10 * np.abs(plain[:60]).max()
+    spread = sparse_spectrum(graph, 2, affinity.sum() / 63, 0).vectors[:, 1]
+    assert (spread[:30] * spread[30:60] < 0).all()
+
+
+def test_coordinates_by_hand():
+    spectrum = Spectrum(np.array([0.0, 0.5, 0.9]), np.array([[1.0, 2, 3], [1, -2, 4]]))
+    assert spectrum.coordinates(2, 2.0, trivial=False) == pytest.approx(
+        np.array([[0.5, 0.03], [-0.5, 0.04]])
+    )
+    assert spectrum.coordinates(2, 0.0, trivial=True).tolist() == [[1, 2], [1, -2]]
+
+
+def test_no_number_of_a_negative_one():
+    """A part of the pairs of a kernel may have eigenvalues of the Laplacian above 1."""
+    spectrum = Spectrum(np.array([0.0, 1.2]), np.ones((2, 2)))
+    assert spectrum.coordinates(1, 0.5, trivial=False).tolist() == [[0.0], [0.0]]
+
+
+def test_signs_are_fixed():
+    found = exact_spectrum(AFFINITY.copy(), 4).vectors
+    first = [0, 0, 0, 1]  # of the largest magnitude; the points mirror each other
+    assert (found[first, np.arange(4)] > 0).all()
+    np.testing.assert_allclose(np.abs(found[first, np.arange(4)]), np.abs(found).max(0))

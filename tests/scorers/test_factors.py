@@ -1,0 +1,82 @@
+import logging
+
+import numpy as np
+import pytest
+from scipy import sparse
+from tamis.scorers.factors import best_of, errors_of, factorise, similarities
+
+SIZES = (20, 10, 15, 5)
+OWNER = np.repeat(np.arange(4), SIZES)
+BLOCKS = (OWNER[:, None] == OWNER).astype(float)
+
+
+def partition(labels):
+    return {frozenset(np.flatnonzero(labels == c).tolist()) for c in set(labels.tolist())}
+
+
+def test_similarities_by_hand():
+    z = np.array([[1.0, 2.0], [-2.0, 0.5], [0.0, -1.0]])
+    assert similarities(z).tolist() == [[5.0, 1.0, 2.0], [1.0, 4.25, 0.5], [2.0, 0.5, 1.0]]
+    assert similarities(z, signs="positive")[0].tolist() == [5.0, 0.0, 0.0]
+    edges = sparse.csr_array(np.array([[1.0, 0, 0.2], [0, 1, 0], [0.2, 0, 1]]))
+    found = similarities(z, edges).toarray()
+    assert found.tolist() == [[5.0, 0, 2.0], [0, 4.25, 0], [2.0, 0, 1.0]]
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+def test_finds_blocks(kind):
+    found = factorise(kind(BLOCKS), 4, 0)
+    assert partition(found.labels) == partition(OWNER)
+    assert found.error < 0.01
+
+
+def test_error_by_hand():
+    """Blocks of 20, 10, 15 and 5 rows have the norms 20, 10, 15, 5: the largest are taken."""
+    errors = errors_of(BLOCKS, (2, 3, 4, 6), 0)
+    whole = np.sqrt(400 + 100 + 225 + 25)
+    expected = [np.sqrt(left) / whole for left in (350, 125, 25)]
+    assert [errors[k] for k in (1, 2, 3)] == pytest.approx(expected, abs=2e-3)
+    assert list(errors) == [1, 2, 3, 4, 6]
+
+
+def test_scaling_of_the_solver_does_not_matter():
+    """H is compared with W put on one scale: both factors say the same of a symmetric matrix."""
+    noisy = BLOCKS + 0.1 * np.abs(np.random.default_rng(0).normal(size=BLOCKS.shape))
+    found = factorise((noisy + noisy.T) / 2, 4, 0)
+    assert partition(found.labels) == partition(OWNER)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+def test_the_unit_does_not_matter(kind):
+    noisy = BLOCKS + 0.1 * np.abs(np.random.default_rng(0).normal(size=BLOCKS.shape))
+    large, small = factorise(kind(noisy), 4, 0), factorise(kind(noisy * 2.0**-40), 4, 0)
+    np.testing.assert_array_equal(large.labels, small.labels)
+    assert small.error == pytest.approx(large.error)
+
+
+def test_published_numbers():
+    """As the published code has it: NMF from a random start, argmax of W as it is."""
+    from sklearn.decomposition import NMF
+
+    noisy = BLOCKS + 0.5 * np.abs(np.random.default_rng(0).normal(size=BLOCKS.shape))
+    expected = NMF(4, init="random", random_state=3).fit_transform(noisy)
+    np.testing.assert_array_equal(factorise(noisy, 4, 3, "random").weights, expected)
+
+
+def test_gain_by_hand():
+    """(.8 - .6) / .8 / ln 2 = .361; (.6 - .2) / .6 / ln 1.5 = 1.644; then .174."""
+    assert best_of({1: 0.8, 2: 0.6, 3: 0.2, 4: 0.19}) == 3
+    assert best_of({1: 0.8, 2: 0.6, 3: 0.2, 4: 0.1}) == 4  # .5 / ln(4/3) = 1.738
+    assert best_of({1: 0.5, 2: 0.25, 4: 0.125}) == 2  # equal
+    assert best_of({1: 0.9, 2: 0.009, 4: 0.0001}) == 2  # what is below 1 % counts for nothing
+
+
+def test_gain_finds_the_blocks():
+    assert best_of(errors_of(BLOCKS, (2, 3, 4, 6, 8), 0)) == 4
+
+
+def test_says_when_it_is_not_settled(caplog, monkeypatch):
+    monkeypatch.setattr("tamis.scorers.factors.ITERATIONS", 1)
+    with caplog.at_level(logging.INFO):
+        factorise(BLOCKS + 0.1, 3, 0)
+    assert "3 factors: not settled after 1 iterations" in caplog.text
