@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from measuring import write
+from tamis.benchmarks.measuring import write
 from tamis.stages.base import Stage
 from tamis.stages.signals.clusters import Clusters
 from tamis.stages.signals.spectral import Spectral

@@ -79,7 +79,7 @@ class DiverseTopK(Selector):
         margin[skipped], margin[without] = limit - near[skipped], np.nan
         reason = np.full(len(pool), OVER_BUDGET, dtype=object)
         reason[skipped] = TOO_LIKE
-        reason[without] = why_not(pool, self._status, np.flatnonzero(without))
+        reason[without] = why_not(self._status(pool), np.flatnonzero(without))
         groups = (kept, ~kept & ~skipped & ~without, skipped, without)
         order = np.concatenate([order[group[order]] for group in groups])
         return Choice(order, int(kept.sum()), reason, margin)
@@ -108,9 +108,8 @@ class DiverseTopK(Selector):
     def _features(self) -> Features:
         return Features(self.of or "", self.weights)
 
-    @property
-    def _status(self) -> str:
-        return f"{self.graph}.status" if self.graph else self._features.status
+    def _status(self, pool: pa.Table) -> pa.Array | pa.ChunkedArray:
+        return pool[f"{self.graph}.status"] if self.graph else self._features.status(pool)
 
     def _limit(self) -> float:
         return float(np.float32(self.threshold))  # cosines are float32

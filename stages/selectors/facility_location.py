@@ -90,7 +90,7 @@ class FacilityLocation(Selector):
         values = np.full(len(pool), np.nan)
         values[usable], values[again] = worth, 0.0
         choice = cut(order, min(budget.fits(pool, order), len(pool) - len(without)), values)
-        choice.reason[without] = why_not(pool, self._status, without)
+        choice.reason[without] = why_not(self._status(pool), without)
         return choice
 
     def _coverage(
@@ -111,6 +111,5 @@ class FacilityLocation(Selector):
     def _features(self) -> Features:
         return Features(self.of or "", self.weights, self.similarity == "cosine")
 
-    @property
-    def _status(self) -> str:
-        return f"{self.graph}.status" if self.graph else self._features.status
+    def _status(self, pool: pa.Table) -> pa.Array | pa.ChunkedArray:
+        return pool[f"{self.graph}.status"] if self.graph else self._features.status(pool)

@@ -58,7 +58,7 @@ class KCenter(Selector):
         values = np.full(len(pool), np.nan)
         values[usable] = worth
         choice = cut(order, min(budget.fits(pool, order), len(usable)), values)
-        choice.reason[without] = why_not(pool, self._features.status, without)
+        choice.reason[without] = why_not(self._features.status(pool), without)
         return choice
 
     @property

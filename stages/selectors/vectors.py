@@ -42,15 +42,14 @@ def row_vectors(pool: pa.Table, rows: np.ndarray, of: Features, unit_length: boo
     return found
 
 
-def why_not(pool: pa.Table, status: str, rows: np.ndarray) -> np.ndarray:
+def why_not(status: pa.Array | pa.ChunkedArray, rows: np.ndarray) -> np.ndarray:
     """Return why rows have no vector: their status, or `no_vector` where that is fine.
 
     Args:
-        pool: the rows.
-        status: the column that says it.
+        status: of all rows.
         rows: places of those without.
     """
-    reasons = np.array(pool[status].take(pa.array(rows)).to_pylist(), dtype=object)
+    reasons = np.array(status.take(pa.array(rows)).to_pylist(), dtype=object)
     fine = np.isin(reasons, ("ok", "truncated")) | (reasons == None)  # noqa: E711 - elementwise
     reasons[fine] = NO_VECTOR
     return reasons

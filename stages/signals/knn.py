@@ -142,7 +142,7 @@ class Knn(Stage):
         """
         if self._fitted is None:
             raise ValueError("knn needs the graph that `fit` finds in the pool")
-        status = np.array(rows[self._features.status].to_pylist(), dtype=object)
+        status = np.array(self._features.status(rows).to_pylist(), dtype=object)
         numbered = np.isin(status, NUMBERED)
         ids = _in_one(self._fitted["sample_id"])
         places = np.array([_place(ids, row.as_py()) for row in rows["sample_id"]], np.int32)

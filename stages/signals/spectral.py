@@ -166,7 +166,7 @@ class Spectral(Stage):
         places = pc.if_else(pa.array(known), places, pa.scalar(None, pa.int32()))
         if places.null_count > len(rows) - known.sum():
             raise ContractError(f"{self.of}: a row was not in the pool that the clusters are of")
-        status = np.array(rows[self._features.status].to_pylist(), dtype=object)
+        status = np.array(self._features.status(rows).to_pylist(), dtype=object)
         status[np.isin(status, NUMBERED) & ~known] = "no_vector"
         columns = {
             "label": self._fitted["label"].combine_chunks().take(places),

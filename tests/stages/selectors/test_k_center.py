@@ -14,6 +14,7 @@ def pool_of(vectors, status=None, ids=None):
             "row_id": range(n),
             "sample_id": ids or [f"{i:04x}" for i in range(n)],
             "e.embedding": pa.array(vectors, pa.list_(pa.float32())),
+            "e.given.status": pa.array(["ok"] * n, pa.string()),
             "e.status": pa.array(status or ["ok"] * n, pa.string()),
             "tokens": pa.array([10] * n, pa.int32()),
         }

@@ -169,5 +169,5 @@ def test_checkpoints_become_one_vector():
 def test_contract(index):
     status = ["ok"] * 40 + ["empty"]
     table = random_rows(41)
-    table = table.set_column(2, "e.status", pa.array(status))
+    table = table.set_column(table.column_names.index("e.status"), "e.status", pa.array(status))
     check_stage(graph(k=4, index=index), table)

@@ -16,6 +16,7 @@ def rows(vectors, status=None, ids=None):
         {
             "sample_id": ids or [f"{i * 7919 % 100_003:05x}" for i in range(n)],
             "e.embedding": pa.array(vectors, pa.list_(pa.float32())),
+            "e.given.status": pa.array(["ok"] * n, pa.string()),
             "e.status": pa.array(status or ["ok"] * n, pa.string()),
         }
     )
