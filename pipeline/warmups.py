@@ -140,7 +140,7 @@ def wanted(config: Config, store: Store, pool: Pool) -> list[Wanted]:
                 "class": "Warmup",
                 "version": VERSION,
                 "fields": {n: v for n, v in said.items() if n not in ("share", "first")},
-                "model": {field: identity[field] for field in DECIDES},
+                "model": {field: identity[field] for field in DECIDES if field in identity},
                 "rows": key("\n".join(ids[order].tolist())),
             }
         )

@@ -37,6 +37,7 @@ def test_the_folder_is_the_registry():
         "rds_plus",
         "sifd",
         "similarity",
+        "tagcos",
         "tshirt",
     ]
     assert lookup.names("selector") == [
