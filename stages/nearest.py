@@ -11,7 +11,8 @@ numbers that error is taken to be at most 8 sqrt(n) 2^-24 (Higham and Mary 2019:
 a probability of next to nothing).
 
 The lists are the nearest of so many centroids, and only the rows of the `probes` nearest lists are
-compared. Training and the choice of lists use one thread, so that they depend on no number of them.
+compared. Training and the choice of lists use one thread, so that they depend on no number of them
+(an HNSW index would be built by one thread altogether, or depend on which inserts first).
 """
 
 from dataclasses import dataclass
