@@ -75,7 +75,7 @@ def textbook(folders, ids):
 def same_numbers(found, expected):
     for name in LISTS:
         for one, other in zip(found[name].to_pylist(), expected[name].to_pylist(), strict=True):
-            np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-6)
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
 
 
 def golden(p, q, positions):
