@@ -39,7 +39,8 @@ def _difference(one: "PreTrainedTokenizerBase", other: "PreTrainedTokenizerBase"
     """Where two tokenizers differ; nothing if they do not."""
     words, others = one.get_vocab(), other.get_vocab()
     if words != others:
-        word = min(dict(words.items() ^ others.items()), key=lambda w: words.get(w, others.get(w)))
+        differ = {word for word, _ in words.items() ^ others.items()}
+        word = min(differ, key=lambda word: (words.get(word, others.get(word)), word))
         ids = [f"id {found[word]}" if word in found else "none" for found in (words, others)]
         return f"{word!r} has {ids[0]} in the first and {ids[1]} in the second"
     if one.is_fast and other.is_fast and _pieces(one) != _pieces(other):

@@ -2,7 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tamis.pipeline.prune import describe
+from tamis.errors import UsageError
+from tamis.pipeline.prune import describe, prune
 from tamis.tests.pipeline.test_cli import tamis
 from tamis.tests.tiny import alpaca, write_jsonl
 
@@ -28,31 +29,37 @@ def test_wanda_on_the_command_line(tmp_path, gpt2):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("said", "message"),
     [
-        (("--method", "obs", "--share", "0.5"), "method 'obs' is not one of magnitude, wanda,"),
-        (("--method", "magnitude", "--share", "50"), "share is 50; it must lie between 0 and 1"),
+        ({"method": "obs", "share": 0.5}, "method 'obs' is not one of magnitude, wanda,"),
+        ({"method": "magnitude", "share": 50.0}, "share is 50; it must lie between 0 and 1"),
+        ({"method": "wanda", "share": 0.5}, "needs calibration rows; name a file with --data"),
         (
-            ("--method", "wanda", "--share", "0.5"),
-            "needs calibration rows; name a file with --data",
-        ),
-        (
-            ("--method", "magnitude", "--share", "0.5", "--data", "pool.jsonl"),
+            {"method": "magnitude", "share": 0.5, "data": "pool.jsonl"},
             "--data 'pool.jsonl' is given, but method magnitude looks at no rows",
         ),
-        (("--method", "layers", "--layers", "9"), "layers is 9, but the model has 2"),
+        ({"method": "layers", "layers": 9}, "layers is 9, but the model has 2"),
+        ({"method": "layers", "layers": 1, "device": "tpu"}, "device 'tpu' is not one of auto,"),
         (
-            ("--method", "wanda", "--share", "0.5", "--data", "pool.jsonl", "--rows", "99"),
+            {"method": "wanda", "share": 0.5, "data": "pool.jsonl", "rows": 99},
             "99 rows are asked for, but the data has 5 usable ones",
         ),
         (
-            ("--method", "wanda", "--share", "0.5", "--data", "gone.jsonl"),
+            {"method": "wanda", "share": 0.5, "data": "gone.jsonl"},
             "'gone.jsonl' is neither a file or folder nor a dataset to be had from the hub",
         ),
     ],
 )
-def test_a_mistake_ends_with_2_and_one_message(words, message, tmp_path, gpt2):
+def test_a_mistake_is_one_message_and_leaves_nothing(said, message, tmp_path, gpt2, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write_jsonl(tmp_path / "pool.jsonl", alpaca(5))
-    out = tamis(tmp_path, "prune", str(gpt2), "out", *words, code=2)
-    assert message in " ".join(out.split())
-    assert not (tmp_path / "out").exists()
+    with pytest.raises(UsageError) as caught:
+        prune(str(gpt2), Path("out"), **said)
+    assert message in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["pool.jsonl"]
+
+
+def test_what_is_there_is_not_overwritten(tmp_path, gpt2):
+    (tmp_path / "out").mkdir()
+    words = ["prune", str(gpt2), "out", "--method", "magnitude", "--share", "0.5"]
+    assert "'out' is there already" in tamis(tmp_path, *words, code=2)

@@ -11,7 +11,7 @@ from tamis.stages.pruning.removal import (
     remove_layers,
 )
 from tamis.stages.pruning.replay import Replay
-from tamis.tests.stages.pruning.toy import Toy
+from tamis.tests.stages.pruning.toy import FAMILIES, Toy
 from tamis.tests.tiny import make_model
 
 IDS = torch.tensor([[7, 8, 9, 10, 11]])
@@ -45,7 +45,7 @@ def test_more_layers_than_there_are():
         check_layers(4, 4)
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2", "gpt_neox", "opt"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_left_is_the_model_with_those_layers_skipped(family, tmp_path):
     shape = {"num_hidden_layers": 4} | ({"n_layer": 4} if family == "gpt2" else {})
     folder = str(make_model(tmp_path, family, **shape))

@@ -5,6 +5,11 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
+FAMILIES = (
+    *("gpt2", "llama", "qwen2", "qwen3", "mistral", "gemma2", "phi", "gpt_neox", "opt"),
+    *("cohere", "granite", "olmo2", "mixtral"),
+)
+
 
 class Block(nn.Module):
     """One linear layer, with a residual connection if wanted."""

@@ -75,7 +75,7 @@ def textbook(folders, ids):
 def same_numbers(found, expected):
     for name in LISTS:
         for one, other in zip(found[name].to_pylist(), expected[name].to_pylist(), strict=True):
-            np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-6)
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
 
 
 def golden(p, q, positions):
@@ -148,7 +148,7 @@ def test_one_after_the_other_gives_the_same_bytes(gpt2, nearby):
     """Also from the second slab on, where the models come in the other order."""
     rows, wanted = rows_of(12), list(COLUMNS)
     both, apart = (
-        divergence(gpt2, nearby, slab_tokens=250, apart=apart) for apart in (False, True)
+        divergence(gpt2, nearby, slab_tokens=500, apart=apart) for apart in (False, True)
     )
     expected = both(rows, wanted)
     assert apart(rows, wanted).equals(expected)
@@ -218,9 +218,8 @@ def test_only_what_is_wanted_runs(gpt2, nearby):
     assert stage.spent() == {}
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_contract(gpt2, nearby, apart):
-    check_stage(divergence(gpt2, nearby, apart=apart), rows_of(9), rtol=1e-3)
+def test_contract(gpt2, nearby):
+    check_stage(divergence(gpt2, nearby), rows_of(9), rtol=1e-3)
 
 
 def test_no_rows(gpt2, nearby):
@@ -243,7 +242,7 @@ def test_another_tokenizer_is_said_before_anything_runs(gpt2, tmp_path):
     make_model(tmp_path, "gpt2")
     make_sentencepiece_like(tmp_path)
     for step in ("pinned", "setup"):
-        with pytest.raises(ModelError, match=r"same tokenizer, .*'<\|end\|>' has id 0 .* none"):
+        with pytest.raises(ModelError, match=r"same tokenizer, .*'<unk>' has none in .* id 0 in"):
             getattr(divergence(gpt2, tmp_path), step)()
     with pytest.raises(ModelError, match="neither a folder nor to be had from the hub"):
         divergence(gpt2, "gone/gone").pinned()
