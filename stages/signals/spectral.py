@@ -6,9 +6,10 @@ He et al. 2025, arXiv 2502.12594: affinities of the rows' vectors give each row 
 (`scorers.diffusion`), and a non-negative factorisation of their similarities the clusters
 (`scorers.factors`). A cluster may stay empty; there are then fewer labels than k.
 
-mode      coordinates z                                  products below 0     factors begin
-paper     k after the trivial one, diffusion time        count 0, see below   from singular vectors
-official  k with the trivial one, no diffusion time      by their size        at random, by seed
+mode      coordinates z                           products below 0     factorisation
+paper     k after the trivial one, diffusion      count 0, see below   balanced, begins from
+          time                                                         singular vectors
+official  k with the trivial one, none            by their size        begins at random, by seed
 
 form      affinities                                     similarities         points, in `auto`
 exact     of all pairs                                   of all pairs         3,000 at most
@@ -47,7 +48,7 @@ from scipy import sparse
 from ...errors import ContractError, DataError
 from ...scorers.base import NUMBERED
 from ...scorers.diffusion import Spectrum, affinities, exact_spectrum, sparse_spectrum
-from ...scorers.factors import Signs, best_of, errors_of, factorise, similarities
+from ...scorers.factors import Signs, balanced, best_of, errors_of, factorise, similarities
 from ...scorers.features import Features, signal_column, there
 from ...scorers.random import bits
 from ...scorers.signals import column_type
@@ -76,13 +77,13 @@ class Spectral(Stage):
     k: Annotated[int, Field(ge=2)] | Literal["gain"] = 10
     """How many clusters; 10 is published."""
     grid: tuple[Annotated[int, Field(ge=2)], ...] = GRID
-    """The numbers that `k: gain` chooses from, rising, eight at most."""
+    """The numbers that `k: gain` chooses from, rising, eight at most; never the last of them."""
     sigma: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["median", "neighbours"] = (
         "median"
     )
     """Width of the kernel."""
     time: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Diffusion time; by default 1, in `sparse` 3: its eigenvalues lie closer together."""
+    """Diffusion time; by default 0.5, in `sparse` 3: its eigenvalues lie closer together."""
     signs: Signs = "positive"
     """What becomes of z_i . z_j below 0: `absolute` |z_i . z_j|, `positive` 0."""
     form: Literal["auto", "exact", "sparse"] = "auto"
@@ -100,8 +101,8 @@ class Spectral(Stage):
     @field_validator("grid")
     @classmethod
     def _rising(cls, grid: tuple[int, ...]) -> tuple[int, ...]:
-        if not 1 <= len(grid) <= LARGEST_GRID or any(a >= b for a, b in pairwise(grid)):
-            raise ValueError(f"must be one to {LARGEST_GRID} rising numbers, not {list(grid)}")
+        if not 2 <= len(grid) <= LARGEST_GRID or any(a >= b for a, b in pairwise(grid)):
+            raise ValueError(f"must be two to {LARGEST_GRID} rising numbers, not {list(grid)}")
         return grid
 
     @model_validator(mode="after")
@@ -206,12 +207,14 @@ class Spectral(Stage):
         exact = self.form == "exact" or (self.form == "auto" and len(ids) <= EXACT)
         spectrum, edges = self._exact(vectors, most) if exact else self._sparse(ids, vectors, most)
         official, seed = self.mode == "official", (self.seed or 0) % (1 << 31)
-        time = (1.0 if exact else 3.0) if self.time is None else self.time
+        time = (0.5 if exact else 3.0) if self.time is None else self.time
         time = 0.0 if official else time
 
         def similar(n: int) -> np.ndarray | sparse.csr_array:
             z = spectrum.coordinates(n, time, trivial=official)
-            return similarities(z, edges, "absolute" if official else self.signs)
+            if official:
+                return similarities(z, edges)
+            return balanced(similarities(z, edges, self.signs))
 
         k = self.k
         if k == "gain":
@@ -219,8 +222,6 @@ class Spectral(Stage):
             k = best_of(errors)
             shown = ", ".join(f"{n}: {error:.4f}" for n, error in errors.items())
             log.info("%s: %d clusters, by the errors %s", self.of, k, shown)
-            if k == self.grid[-1]:
-                log.warning("%s: %d clusters is the end of the grid", self.of, k)
         return factorise(similar(k), k, seed, "random" if official else "nndsvda").labels
 
     def _exact(self, vectors: np.ndarray, most: int) -> tuple[Spectrum, None]:
