@@ -56,12 +56,12 @@ def test_scaling_of_the_solver_does_not_matter():
     assert partition(found.labels) == partition(OWNER)
 
 
-def test_a_busy_corner_of_a_graph_is_no_cluster():
-    """Two graphs of 200 points with 10 edges each; 25 points of one know each other."""
+def test_busy_corners_of_a_graph_are_no_clusters():
+    """Two graphs of 200 points with 10 edges each; in one of them twice 25 know each other."""
     owner, rng = np.repeat([0, 1], 200), np.random.default_rng(0)
     half = np.triu(rng.random((400, 400)) < 0.05) & (owner[:, None] == owner)
     edges = (half | half.T | np.eye(400, dtype=bool)).astype(float)
-    edges[:25, :25] = 1
+    edges[:25, :25] = edges[25:50, 25:50] = 1
     graph = sparse.csr_array(edges)
     assert partition(factorise(balanced(graph), 2, 0).labels) == partition(owner)
     assert partition(factorise(graph, 2, 0).labels) != partition(owner)
