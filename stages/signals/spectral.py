@@ -21,8 +21,10 @@ Without the trivial coordinate |z_i . z_j| takes opposite clusters for one, wher
 
 The published code is `exact` only, with several matrices of 8 n^2 bytes: 21.6 GB each for 52,000
 rows. Its solver takes the random walk's Laplacian for symmetric; here the eigenvalues are right.
-`sparse` is an approximation, which treats pairs that are no neighbours as alike. Its memory grows
-with the points alone; its search for neighbours compares all pairs.
+`sparse` is an approximation, which treats pairs that are no neighbours as alike: where there are
+plain clusters it finds the same, elsewhere it draws other borders, the more neighbours the nearer to
+those of `exact`. Its memory grows with the points alone; its search for neighbours compares all
+pairs.
 
 `sigma: median` is the median of the whole distance matrix, the zeros of its diagonal included, as
 published; `sparse` takes it of 2,048 points that the seed draws. `neighbours`: of the distances to
@@ -87,7 +89,7 @@ class Spectral(Stage):
     signs: Signs = "positive"
     """What becomes of z_i . z_j below 0: `absolute` |z_i . z_j|, `positive` 0."""
     form: Literal["auto", "exact", "sparse"] = "auto"
-    neighbours: int = Field(default=15, ge=1)
+    neighbours: int = Field(default=30, ge=1)
     """Of each point in the graph, and for `sigma: neighbours`."""
     seed: int | None = None
 
