@@ -19,12 +19,11 @@ sparse    of each point's `neighbours`, and the mean     on the edges of      mo
 Without the trivial coordinate |z_i . z_j| takes opposite clusters for one, where they are few; so
 `signs` is `positive` unless `absolute` is asked for. On the edges of a graph both are much alike.
 
-The published code is `exact` only, with several matrices of 8 n^2 bytes: 21.6 GB each for 52,000
-rows. Its solver takes the random walk's Laplacian for symmetric; here the eigenvalues are right.
-`sparse` is an approximation, which treats pairs that are no neighbours as alike: where there are
-plain clusters it finds the same, elsewhere it draws other borders, the more neighbours the nearer to
-those of `exact`. Its memory grows with the points alone; its search for neighbours compares all
-pairs.
+The published code is `exact` only, with several matrices of 8 n^2 bytes (21.6 GB each for 52,000
+rows), and so is `official` here. The code's solver takes the random walk's Laplacian for symmetric;
+here the eigenvalues are right. `sparse` is an approximation, which treats pairs that are no
+neighbours as alike: plain clusters it finds as well, elsewhere it draws other borders, which more
+neighbours bring nearer. Its memory grows with the points; its search compares all pairs.
 
 `sigma: median` is the median of the whole distance matrix, the zeros of its diagonal included, as
 published; `sparse` takes it of 2,048 points that the seed draws. `neighbours`: of the distances to
@@ -39,7 +38,7 @@ not on its order; nor on threads: only the search for neighbours takes several.
 import logging
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Annotated, Literal, Self, final
+from typing import Annotated, Any, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -60,6 +59,8 @@ log = logging.getLogger(__name__)
 
 EXACT = 3_000
 """Points of the largest pool that `auto` does in full."""
+MATRICES = 5
+"""Of all pairs, that are there at once."""
 SIGMA_SAMPLE = 2_048
 GRID = (2, 3, 4, 6, 8, 10, 16, 24)
 LARGEST_GRID = 8
@@ -92,6 +93,8 @@ class Spectral(Stage):
     neighbours: int = Field(default=30, ge=1)
     """Of each point in the graph, and for `sigma: neighbours`."""
     seed: int | None = None
+    memory_mb: int = Field(default=4096, ge=1)
+    """For the matrices of `exact`; changes no result."""
 
     _threads: int = PrivateAttr(default=1)
 
@@ -108,9 +111,11 @@ class Spectral(Stage):
         return grid
 
     @model_validator(mode="after")
-    def _no_time_in_official(self) -> Self:
-        if self.mode == "official" and self.time is not None:
-            raise ValueError("mode official has no diffusion time; leave `time` out")
+    def _official_is_exact(self) -> Self:
+        if self.mode == "official" and (self.time is not None or self.form == "sparse"):
+            raise ValueError(
+                "mode official has no diffusion time and no sparse form; leave both out"
+            )
         return self
 
     @property
@@ -128,6 +133,12 @@ class Spectral(Stage):
         """The clusters are the pool's."""
         return True
 
+    def identity(self) -> dict[str, Any]:
+        """Return what makes the labels."""
+        fields = super().identity()
+        del fields["memory_mb"]
+        return fields
+
     def use_threads(self, threads: int) -> None:
         """Let the search for neighbours use so many threads."""
         self._threads = threads
@@ -136,7 +147,8 @@ class Spectral(Stage):
         """Return `sample_id` and `label` of each distinct row with a vector.
 
         Raises:
-            DataError: more clusters than such rows allow, or a sigma of 0.
+            DataError: more clusters than such rows allow, more rows than `memory_mb` allows, or a
+                sigma of 0.
             ContractError: vectors of different lengths.
         """
         from threadpoolctl import threadpool_limits  # comes with scikit-learn
@@ -206,9 +218,9 @@ class Spectral(Stage):
         return pa.array(each, pa.string()), vectors[first]
 
     def _labels(self, ids: pa.Array, vectors: np.ndarray, most: int) -> np.ndarray:
-        exact = self.form == "exact" or (self.form == "auto" and len(ids) <= EXACT)
-        spectrum, edges = self._exact(vectors, most) if exact else self._sparse(ids, vectors, most)
         official, seed = self.mode == "official", (self.seed or 0) % (1 << 31)
+        exact = official or self.form == "exact" or (self.form == "auto" and len(ids) <= EXACT)
+        spectrum, edges = self._exact(vectors, most) if exact else self._sparse(ids, vectors, most)
         time = (0.5 if exact else 3.0) if self.time is None else self.time
         time = 0.0 if official else time
 
@@ -229,6 +241,13 @@ class Spectral(Stage):
     def _exact(self, vectors: np.ndarray, most: int) -> tuple[Spectrum, None]:
         from scipy.spatial.distance import cdist
 
+        needed = -(-MATRICES * 8 * len(vectors) ** 2 >> 20)
+        if needed > self.memory_mb:
+            raise DataError(
+                f"spectral clusters of {self.of}: all pairs of {len(vectors):,} rows take "
+                f"{needed:,} MB, and memory_mb is {self.memory_mb:,}; set memory_mb to {needed} or "
+                f"more, or take mode paper in the form sparse"
+            )
         distances = cdist(vectors, vectors)
         near = None
         if self.sigma == "neighbours":

@@ -47,8 +47,9 @@ def test_by_hand():
     assert labels(spectral(2, unit=False, mode="official"), table) == [1, 1, 0, 0]
 
 
-@pytest.mark.parametrize("form", ["exact", "sparse"])
-@pytest.mark.parametrize("mode", ["paper", "official"])
+@pytest.mark.parametrize(
+    ("form", "mode"), [("exact", "paper"), ("sparse", "paper"), ("auto", "official")]
+)
 @pytest.mark.parametrize("sigma", ["median", "neighbours", 1.0])
 def test_finds_what_is_there_largest_first(form, mode, sigma):
     owner, vectors = around([20, 60, 40], 0.1)
@@ -135,6 +136,16 @@ def test_too_few_rows():
         spectral("gain", unit=False).fit([LINE])
 
 
+def test_memory_of_all_pairs():
+    """5 matrices of 8 x 45 x 45 bytes are less than a MB, of 8 x 200 x 200 two."""
+    assert spectral(memory_mb=1).fit([rows(around([20, 15, 10])[1])])
+    many = rows(around([100, 60, 40])[1])
+    with pytest.raises(DataError, match=r"200 rows take 2 MB, .* set memory_mb to 2 or more"):
+        spectral(memory_mb=1).fit([many])
+    assert spectral(form="sparse", memory_mb=1).fit([many])
+    assert spectral(memory_mb=1).identity() == spectral().identity()
+
+
 def test_all_the_same():
     with pytest.raises(DataError, match=r"sigma \(median\) is 0"):
         spectral(2).fit([rows([[1.0, 0.0]] * 9)])
@@ -162,6 +173,7 @@ def test_a_row_from_elsewhere():
         ({"grid": (4, 3)}, "two to 8 rising numbers"),
         ({"grid": tuple(range(2, 11))}, "two to 8 rising numbers"),
         ({"mode": "official", "time": 1.0}, "mode official has no diffusion time"),
+        ({"mode": "official", "form": "sparse"}, "and no sparse form"),
         ({"sigma": 0.0}, "greater than 0"),
         ({"of": "data.v"}, "must be the column of a signal"),
     ],
