@@ -22,10 +22,12 @@ import argparse
 import multiprocessing as mp
 import resource
 import time
+import warnings
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +41,8 @@ PART = 1_024
 NEAR_COPIES = 0.005  # of the rows
 SPREADS = (1.0, 1.6, 2.2)  # length of the noise over that of a planted direction
 K = 10
+CHOICES: tuple[int | Literal["gain"], ...] = (K, "gain")
+FORMS: tuple[Literal["exact", "sparse"], ...] = ("exact", "sparse")
 
 
 def drawn(n: int, dim: int, spread: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +109,8 @@ def published(vectors: np.ndarray, threads: int) -> dict[str, Any]:
     """The plain way, with a solver that is right for the symmetric form: in n^2 memory."""
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(threads):
+    with threadpool_limits(threads), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 200 iterations are the published ones, settled or not
         return {"clusters": len(set(dense_labels(vectors).tolist()))}
 
 
@@ -128,30 +133,36 @@ def dense_labels(vectors: np.ndarray) -> np.ndarray:
 
 def agreement(few: int, dim: int, threads: int, given: np.ndarray | None) -> list[dict[str, Any]]:
     """Both forms on the same vectors."""
-    from sklearn.metrics import adjusted_rand_score
-
+    cases: list[tuple[float | None, np.ndarray, np.ndarray | None]] = []
+    if given is None:
+        cases = [(spread, *drawn(few, dim, spread)) for spread in SPREADS]
+    else:
+        cases = [(None, given, None)]
     results = []
-    for spread in SPREADS if given is None else (None,):
-        vectors, owner = drawn(few, dim, spread) if spread else (given, None)
-        for k in (K, "gain"):
-            forms = ("exact", "sparse")
-            found = {
-                form: apart(
-                    lambda form=form, k=k, vectors=vectors: fitted(
-                        Spectral(of="e.embedding", k=k, form=form), vectors, threads
-                    )
-                )
-                for form in forms
-            }
-            exact, sparse = (found[form].pop("labels") for form in forms)
+    for spread, vectors, owner in cases:
+        for k in CHOICES:
             row = {"spread": spread, "rows": len(vectors), "dim": vectors.shape[1], "k": k}
-            row["exact_with_sparse"] = round(adjusted_rand_score(exact, sparse), 4)
-            if owner is not None:
-                for form, labels in (("exact", exact), ("sparse", sparse)):
-                    row[f"{form}_with_planted"] = round(adjusted_rand_score(owner, labels), 4)
-            results.append(row | found)
+            results.append(row | compared(vectors, owner, k, threads))
             print(results[-1], flush=True)
     return results
+
+
+def compared(
+    vectors: np.ndarray, owner: np.ndarray | None, k: int | Literal["gain"], threads: int
+) -> dict[str, Any]:
+    """Adjusted Rand indices of both forms, and what each took."""
+    from sklearn.metrics import adjusted_rand_score
+
+    exact, sparse = (
+        apart(partial(fitted, Spectral(of="e.embedding", k=k, form=form), vectors, threads))
+        for form in FORMS
+    )
+    labels = [exact.pop("labels"), sparse.pop("labels")]
+    found: dict[str, Any] = {"exact_with_sparse": round(adjusted_rand_score(*labels), 4)}
+    if owner is not None:
+        planted = [round(adjusted_rand_score(owner, own), 4) for own in labels]
+        found |= {"exact_with_planted": planted[0], "sparse_with_planted": planted[1]}
+    return found | {"exact": exact, "sparse": sparse}
 
 
 def main() -> None:
@@ -173,16 +184,16 @@ def main() -> None:
     plain = []
     for n in (said.few // 8, said.few // 4, said.few // 2, said.few):
         vectors, _ = drawn(n, said.dim, SPREADS[1])
-        plain.append({"rows": n} | apart(lambda v=vectors: published(v, said.threads)))
+        plain.append({"rows": n} | apart(partial(published, vectors, said.threads)))
         print(plain[-1], flush=True)
     large, _ = drawn(said.rows, said.dim, SPREADS[1])
-    stages = {
+    stages: dict[str, Stage] = {
         "spectral, sparse, k: gain": Spectral(of="e.embedding", k="gain", form="sparse"),
         "k-means, k: 10": Clusters(of="e.embedding", k=K),
     }
     scale = []
     for name, stage in stages.items():
-        found = apart(lambda stage=stage: fitted(stage, large, said.threads))
+        found = apart(partial(fitted, stage, large, said.threads))
         found.pop("labels", None)
         scale.append({"method": name, "rows": said.rows, "dim": said.dim} | found)
         print(scale[-1], flush=True)

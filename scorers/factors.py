@@ -7,20 +7,29 @@ a graph and 0 elsewhere. PASER (arXiv 2502.12594) clusters so, with the trivial 
 others. Without it coordinates lie around 0, and the rows of two clusters may lie opposite each
 other: |z_i . z_j| then takes them for one. So `positive` is max(0, z_i . z_j).
 
+The largest singular values of S belong to its largest clusters, and on a graph to its busiest
+corners. `balanced` divides by degrees, S_ij / sqrt(s_i s_j) with s_i = sum_j S_ij, which gives
+every cluster one near 1 (Xu, Liu & Gong 2003, "Document clustering based on non-negative matrix
+factorization": weights as of normalised cuts).
+
 W and H can be scaled against each other, so W is compared with the length of H's rows put in. The
-published code compares W as the solver leaves it, and begins at random, where ours begins from the
-singular vectors (NNDSVD, zeros filled with the mean).
+published code does not balance, compares W as the solver leaves it, and begins at random, where
+ours begins from the singular vectors (NNDSVD, zeros filled with the mean).
 
-How many clusters: with e(k) = |S - W H| / |S| of one S for every k of a rising grid,
+How many clusters: with e(k) = |S - W H|^2 / |S|^2 of one S for every k of a rising grid,
 
-    gain(k) = (e(k') - e(k)) / max(e(k'), 0.01) / ln(k / k')        k' the one before, at first 1
+    gain(k) = (e(k') - e(k)) / (k - k')        of each new factor; k' the one before, at first 1
 
-and the largest gain is taken, the smallest k of equal ones. The error alone falls with every k, and
-beyond the number that there is by chance only. Below 1 % of S no gain is seen.
+and k is where the gain of the next step is smallest beside its own:
+
+    relative(k) = gain(k) / max(gain(k after), largest gain / 10)
+
+The largest is taken, the smallest k of equal ones, and never the last of the grid, after which
+nothing is known. The error alone falls with every k. A balanced S has equal gains up to the number
+of clusters; what follows is chance, and a tenth of the largest gain is taken for nothing.
 """
 
 import logging
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +45,7 @@ Similarity: TypeAlias = np.ndarray | sparse.csr_array
 Start = Literal["nndsvda", "random"]
 Signs = Literal["absolute", "positive"]
 
-FLOOR = 0.01
+FLOOR = 0.1
 ITERATIONS = 200  # as scikit-learn has it, and so the published code
 ROWS_AT_ONCE = 100_000  # edges, bounds memory
 
@@ -47,7 +56,7 @@ class Factors:
 
     Attributes:
         weights: (points, k) W, with the length of H's rows put in unless asked otherwise.
-        error: |S - W H| / |S|, Frobenius.
+        error: |S - W H|^2 / |S|^2, Frobenius.
     """
 
     weights: np.ndarray
@@ -84,6 +93,18 @@ def similarities(
     return sparse.csr_array((values, edges.indices, edges.indptr), shape=edges.shape)
 
 
+def balanced(similarity: Similarity) -> Similarity:
+    """Return S_ij / sqrt(s_i s_j), 0 where s_i is 0."""
+    sums = np.asarray(similarity.sum(1))
+    with np.errstate(divide="ignore"):
+        roots = np.where(sums > 0, 1 / np.sqrt(sums), 0.0)
+    if isinstance(similarity, np.ndarray):
+        return similarity * roots * roots[:, None]
+    rows = np.repeat(np.arange(len(roots)), np.diff(similarity.indptr))
+    values = similarity.data * roots[rows] * roots[similarity.indices]
+    return sparse.csr_array((values, similarity.indices, similarity.indptr), similarity.shape)
+
+
 def factorise(similarity: Similarity, k: int, seed: int, start: Start = "nndsvda") -> Factors:
     """Return a factorisation with k factors, by scikit-learn's coordinate descent.
 
@@ -107,22 +128,21 @@ def factorise(similarity: Similarity, k: int, seed: int, start: Start = "nndsvda
         log.info("%d factors: not settled after %d iterations", k, ITERATIONS)
     if start != "random":
         weights = weights * np.linalg.norm(model.components_, axis=1)
-    whole = math.sqrt(float((similarity * similarity).sum()))
-    return Factors(weights, float(model.reconstruction_err_) / whole if whole else 0.0)
+    whole = float((similarity * similarity).sum())
+    return Factors(weights, float(model.reconstruction_err_) ** 2 / whole if whole else 0.0)
 
 
 def best_of(errors: Mapping[int, float]) -> int:
-    """Return the number of factors with the largest gain.
+    """Return the number of factors with the largest relative gain.
 
     Args:
-        errors: e(k) by k, rising, from 1 on.
+        errors: e(k) by k, rising, for three at least.
     """
     grid = list(errors)
-    gains = {
-        k: (errors[before] - errors[k]) / max(errors[before], FLOOR) / math.log(k / before)
-        for before, k in pairwise(grid)
-    }
-    return max(gains, key=lambda k: (gains[k], -k))
+    gains = {k: (errors[before] - errors[k]) / (k - before) for before, k in pairwise(grid)}
+    floor = max(FLOOR * max(gains.values()), 1e-12)
+    relative = {k: gains[k] / max(gains[after], floor) for k, after in pairwise(grid[1:])}
+    return max(relative, key=lambda k: (relative[k], -k))
 
 
 def errors_of(similarity: Similarity, grid: Sequence[int], seed: int) -> dict[int, float]:

@@ -6,9 +6,10 @@ He et al. 2025, arXiv 2502.12594: affinities of the rows' vectors give each row 
 (`scorers.diffusion`), and a non-negative factorisation of their similarities the clusters
 (`scorers.factors`). A cluster may stay empty; there are then fewer labels than k.
 
-mode      coordinates z                                  products below 0     factors begin
-paper     k after the trivial one, diffusion time        count 0, see below   from singular vectors
-official  k with the trivial one, no diffusion time      by their size        at random, by seed
+mode      coordinates z                           products below 0     factorisation
+paper     k after the trivial one, diffusion      count 0, see below   balanced, begins from
+          time                                                         singular vectors
+official  k with the trivial one, none            by their size        begins at random, by seed
 
 form      affinities                                     similarities         points, in `auto`
 exact     of all pairs                                   of all pairs         3,000 at most
@@ -18,10 +19,11 @@ sparse    of each point's `neighbours`, and the mean     on the edges of      mo
 Without the trivial coordinate |z_i . z_j| takes opposite clusters for one, where they are few; so
 `signs` is `positive` unless `absolute` is asked for. On the edges of a graph both are much alike.
 
-The published code is `exact` only, with several matrices of 8 n^2 bytes: 21.6 GB each for 52,000
-rows. Its solver takes the random walk's Laplacian for symmetric; here the eigenvalues are right.
-`sparse` is an approximation, which treats pairs that are no neighbours as alike. Its memory grows
-with the points alone; its search for neighbours compares all pairs.
+The published code is `exact` only, with several matrices of 8 n^2 bytes (21.6 GB each for 52,000
+rows), and so is `official` here. The code's solver takes the random walk's Laplacian for symmetric;
+here the eigenvalues are right. `sparse` is an approximation, which treats pairs that are no
+neighbours as alike: plain clusters it finds as well, elsewhere it draws other borders, which more
+neighbours bring nearer. Its memory grows with the points; its search compares all pairs.
 
 `sigma: median` is the median of the whole distance matrix, the zeros of its diagonal included, as
 published; `sparse` takes it of 2,048 points that the seed draws. `neighbours`: of the distances to
@@ -36,7 +38,7 @@ not on its order; nor on threads: only the search for neighbours takes several.
 import logging
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Annotated, Literal, Self, final
+from typing import Annotated, Any, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -47,7 +49,7 @@ from scipy import sparse
 from ...errors import ContractError, DataError
 from ...scorers.base import NUMBERED
 from ...scorers.diffusion import Spectrum, affinities, exact_spectrum, sparse_spectrum
-from ...scorers.factors import Signs, best_of, errors_of, factorise, similarities
+from ...scorers.factors import Signs, balanced, best_of, errors_of, factorise, similarities
 from ...scorers.features import Features, signal_column, there
 from ...scorers.random import bits
 from ...scorers.signals import column_type
@@ -57,6 +59,8 @@ log = logging.getLogger(__name__)
 
 EXACT = 3_000
 """Points of the largest pool that `auto` does in full."""
+MATRICES = 5
+"""Of all pairs, that are there at once."""
 SIGMA_SAMPLE = 2_048
 GRID = (2, 3, 4, 6, 8, 10, 16, 24)
 LARGEST_GRID = 8
@@ -76,19 +80,21 @@ class Spectral(Stage):
     k: Annotated[int, Field(ge=2)] | Literal["gain"] = 10
     """How many clusters; 10 is published."""
     grid: tuple[Annotated[int, Field(ge=2)], ...] = GRID
-    """The numbers that `k: gain` chooses from, rising, eight at most."""
+    """The numbers that `k: gain` chooses from, rising, eight at most; never the last of them."""
     sigma: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["median", "neighbours"] = (
         "median"
     )
     """Width of the kernel."""
     time: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Diffusion time; by default 1, in `sparse` 3: its eigenvalues lie closer together."""
+    """Diffusion time; by default 0.5, in `sparse` 3: its eigenvalues lie closer together."""
     signs: Signs = "positive"
     """What becomes of z_i . z_j below 0: `absolute` |z_i . z_j|, `positive` 0."""
     form: Literal["auto", "exact", "sparse"] = "auto"
-    neighbours: int = Field(default=15, ge=1)
+    neighbours: int = Field(default=30, ge=1)
     """Of each point in the graph, and for `sigma: neighbours`."""
     seed: int | None = None
+    memory_mb: int = Field(default=4096, ge=1)
+    """For the matrices of `exact`; changes no result."""
 
     _threads: int = PrivateAttr(default=1)
 
@@ -100,14 +106,16 @@ class Spectral(Stage):
     @field_validator("grid")
     @classmethod
     def _rising(cls, grid: tuple[int, ...]) -> tuple[int, ...]:
-        if not 1 <= len(grid) <= LARGEST_GRID or any(a >= b for a, b in pairwise(grid)):
-            raise ValueError(f"must be one to {LARGEST_GRID} rising numbers, not {list(grid)}")
+        if not 2 <= len(grid) <= LARGEST_GRID or any(a >= b for a, b in pairwise(grid)):
+            raise ValueError(f"must be two to {LARGEST_GRID} rising numbers, not {list(grid)}")
         return grid
 
     @model_validator(mode="after")
-    def _no_time_in_official(self) -> Self:
-        if self.mode == "official" and self.time is not None:
-            raise ValueError("mode official has no diffusion time; leave `time` out")
+    def _official_is_exact(self) -> Self:
+        if self.mode == "official" and (self.time is not None or self.form == "sparse"):
+            raise ValueError(
+                "mode official has no diffusion time and no sparse form; leave both out"
+            )
         return self
 
     @property
@@ -125,6 +133,12 @@ class Spectral(Stage):
         """The clusters are the pool's."""
         return True
 
+    def identity(self) -> dict[str, Any]:
+        """Return what makes the labels."""
+        fields = super().identity()
+        del fields["memory_mb"]
+        return fields
+
     def use_threads(self, threads: int) -> None:
         """Let the search for neighbours use so many threads."""
         self._threads = threads
@@ -133,7 +147,8 @@ class Spectral(Stage):
         """Return `sample_id` and `label` of each distinct row with a vector.
 
         Raises:
-            DataError: more clusters than such rows allow, or a sigma of 0.
+            DataError: more clusters than such rows allow, more rows than `memory_mb` allows, or a
+                sigma of 0.
             ContractError: vectors of different lengths.
         """
         from threadpoolctl import threadpool_limits  # comes with scikit-learn
@@ -203,15 +218,17 @@ class Spectral(Stage):
         return pa.array(each, pa.string()), vectors[first]
 
     def _labels(self, ids: pa.Array, vectors: np.ndarray, most: int) -> np.ndarray:
-        exact = self.form == "exact" or (self.form == "auto" and len(ids) <= EXACT)
-        spectrum, edges = self._exact(vectors, most) if exact else self._sparse(ids, vectors, most)
         official, seed = self.mode == "official", (self.seed or 0) % (1 << 31)
-        time = (1.0 if exact else 3.0) if self.time is None else self.time
+        exact = official or self.form == "exact" or (self.form == "auto" and len(ids) <= EXACT)
+        spectrum, edges = self._exact(vectors, most) if exact else self._sparse(ids, vectors, most)
+        time = (0.5 if exact else 3.0) if self.time is None else self.time
         time = 0.0 if official else time
 
         def similar(n: int) -> np.ndarray | sparse.csr_array:
             z = spectrum.coordinates(n, time, trivial=official)
-            return similarities(z, edges, "absolute" if official else self.signs)
+            if official:
+                return similarities(z, edges)
+            return balanced(similarities(z, edges, self.signs))
 
         k = self.k
         if k == "gain":
@@ -219,13 +236,18 @@ class Spectral(Stage):
             k = best_of(errors)
             shown = ", ".join(f"{n}: {error:.4f}" for n, error in errors.items())
             log.info("%s: %d clusters, by the errors %s", self.of, k, shown)
-            if k == self.grid[-1]:
-                log.warning("%s: %d clusters is the end of the grid", self.of, k)
         return factorise(similar(k), k, seed, "random" if official else "nndsvda").labels
 
     def _exact(self, vectors: np.ndarray, most: int) -> tuple[Spectrum, None]:
         from scipy.spatial.distance import cdist
 
+        needed = -(-MATRICES * 8 * len(vectors) ** 2 >> 20)
+        if needed > self.memory_mb:
+            raise DataError(
+                f"spectral clusters of {self.of}: all pairs of {len(vectors):,} rows take "
+                f"{needed:,} MB, and memory_mb is {self.memory_mb:,}; set memory_mb to {needed} or "
+                f"more, or take mode paper in the form sparse"
+            )
         distances = cdist(vectors, vectors)
         near = None
         if self.sigma == "neighbours":

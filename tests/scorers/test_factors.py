@@ -3,7 +3,7 @@ import logging
 import numpy as np
 import pytest
 from scipy import sparse
-from tamis.scorers.factors import best_of, errors_of, factorise, similarities
+from tamis.scorers.factors import balanced, best_of, errors_of, factorise, similarities
 
 SIZES = (20, 10, 15, 5)
 OWNER = np.repeat(np.arange(4), SIZES)
@@ -33,10 +33,20 @@ def test_finds_blocks(kind):
 def test_error_by_hand():
     """Blocks of 20, 10, 15 and 5 rows have the norms 20, 10, 15, 5: the largest are taken."""
     errors = errors_of(BLOCKS, (2, 3, 4, 6), 0)
-    whole = np.sqrt(400 + 100 + 225 + 25)
-    expected = [np.sqrt(left) / whole for left in (350, 125, 25)]
+    expected = [left / (400 + 100 + 225 + 25) for left in (350, 125, 25)]
     assert [errors[k] for k in (1, 2, 3)] == pytest.approx(expected, abs=2e-3)
     assert list(errors) == [1, 2, 3, 4, 6]
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+def test_balanced_by_hand(kind):
+    """Each row of a block of n sums up to n: what was 1 becomes 1 / n, and the block's value 1."""
+    found = balanced(kind(3 * BLOCKS))
+    dense = found if isinstance(found, np.ndarray) else found.toarray()
+    np.testing.assert_allclose(dense, BLOCKS / np.array(SIZES)[OWNER])
+    errors = errors_of(found, (2, 3, 4), 0)
+    assert list(errors.values()) == pytest.approx([0.75, 0.5, 0.25, 0], abs=2e-3)
+    assert balanced(kind(np.diag([4.0, 0.0])))[[0, 1], [0, 1]].tolist() == [1.0, 0.0]
 
 
 def test_scaling_of_the_solver_does_not_matter():
@@ -44,6 +54,17 @@ def test_scaling_of_the_solver_does_not_matter():
     noisy = BLOCKS + 0.1 * np.abs(np.random.default_rng(0).normal(size=BLOCKS.shape))
     found = factorise((noisy + noisy.T) / 2, 4, 0)
     assert partition(found.labels) == partition(OWNER)
+
+
+def test_busy_corners_of_a_graph_are_no_clusters():
+    """Two graphs of 200 points with 10 edges each; in one of them twice 25 know each other."""
+    owner, rng = np.repeat([0, 1], 200), np.random.default_rng(0)
+    half = np.triu(rng.random((400, 400)) < 0.05) & (owner[:, None] == owner)
+    edges = (half | half.T | np.eye(400, dtype=bool)).astype(float)
+    edges[:25, :25] = edges[25:50, 25:50] = 1
+    graph = sparse.csr_array(edges)
+    assert partition(factorise(balanced(graph), 2, 0).labels) == partition(owner)
+    assert partition(factorise(graph, 2, 0).labels) != partition(owner)
 
 
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
@@ -64,15 +85,16 @@ def test_published_numbers():
 
 
 def test_gain_by_hand():
-    """(.8 - .6) / .8 / ln 2 = .361; (.6 - .2) / .6 / ln 1.5 = 1.644; then .174."""
-    assert best_of({1: 0.8, 2: 0.6, 3: 0.2, 4: 0.19}) == 3
-    assert best_of({1: 0.8, 2: 0.6, 3: 0.2, 4: 0.1}) == 4  # .5 / ln(4/3) = 1.738
-    assert best_of({1: 0.5, 2: 0.25, 4: 0.125}) == 2  # equal
-    assert best_of({1: 0.9, 2: 0.009, 4: 0.0001}) == 2  # what is below 1 % counts for nothing
+    """Gains .3, .3, .02, .01 of each factor; a tenth of the largest is .03: relative 1, 10, .67."""
+    assert best_of({1: 0.9, 2: 0.6, 3: 0.3, 4: 0.28, 6: 0.26}) == 3
+    assert best_of({1: 0.9, 2: 0.8, 4: 0.6, 8: 0.2, 16: 0.12}) == 8  # 1, 1 and .1 / .01
+    assert best_of({1: 0.9, 2: 0.7, 3: 0.5, 4: 0.3}) == 2  # equal
+    assert best_of({1: 0.5, 2: 0.4, 3: 0.45, 4: 0.39}) == 2  # an error that rises gains nothing
+    assert best_of({1: 0.0, 2: 0.0, 3: 0.0}) == 2
 
 
 def test_gain_finds_the_blocks():
-    assert best_of(errors_of(BLOCKS, (2, 3, 4, 6, 8), 0)) == 4
+    assert best_of(errors_of(balanced(BLOCKS), (2, 3, 4, 6, 8), 0)) == 4
 
 
 def test_says_when_it_is_not_settled(caplog, monkeypatch):

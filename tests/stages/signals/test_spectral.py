@@ -48,8 +48,9 @@ def test_by_hand():
     assert labels(spectral(2, unit=False, mode="official"), table) == [1, 1, 0, 0]
 
 
-@pytest.mark.parametrize("form", ["exact", "sparse"])
-@pytest.mark.parametrize("mode", ["paper", "official"])
+@pytest.mark.parametrize(
+    ("form", "mode"), [("exact", "paper"), ("sparse", "paper"), ("auto", "official")]
+)
 @pytest.mark.parametrize("sigma", ["median", "neighbours", 1.0])
 def test_finds_what_is_there_largest_first(form, mode, sigma):
     owner, vectors = around([20, 60, 40], 0.1)
@@ -74,14 +75,8 @@ def test_chooses_how_many(form, caplog):
     with caplog.at_level(logging.INFO):
         found = labels(stage, rows(vectors))
     assert len({(a, b) for a, b in zip(found, owner.tolist(), strict=True)}) == 4
-    assert "e.embedding: 4 clusters, by the errors 1: 0." in caplog.text
+    assert "e.embedding: 4 clusters, by the errors 1: " in caplog.text
     assert found == labels(spectral(4, form=form), rows(vectors))
-
-
-def test_says_when_the_grid_ends_too_early(caplog):
-    _, vectors = around([30, 30, 30, 30, 30], 0.05)
-    labels(spectral("gain", grid=(2, 3, 5)), rows(vectors))
-    assert "5 clusters is the end of the grid" in caplog.text
 
 
 class TestWhatTheLabelsDependOn:
@@ -142,6 +137,16 @@ def test_too_few_rows():
         spectral("gain", unit=False).fit([LINE])
 
 
+def test_memory_of_all_pairs():
+    """5 matrices of 8 x 45 x 45 bytes are less than a MB, of 8 x 200 x 200 two."""
+    assert spectral(memory_mb=1).fit([rows(around([20, 15, 10])[1])])
+    many = rows(around([100, 60, 40])[1])
+    with pytest.raises(DataError, match=r"200 rows take 2 MB, .* set memory_mb to 2 or more"):
+        spectral(memory_mb=1).fit([many])
+    assert spectral(form="sparse", memory_mb=1).fit([many])
+    assert spectral(memory_mb=1).identity() == spectral().identity()
+
+
 def test_all_the_same():
     with pytest.raises(DataError, match=r"sigma \(median\) is 0"):
         spectral(2).fit([rows([[1.0, 0.0]] * 9)])
@@ -165,9 +170,11 @@ def test_a_row_from_elsewhere():
     ("fields", "message"),
     [
         ({"k": 1}, "greater than or equal to 2"),
-        ({"grid": (4, 3)}, "one to 8 rising numbers"),
-        ({"grid": tuple(range(2, 11))}, "one to 8 rising numbers"),
+        ({"grid": (4,)}, "two to 8 rising numbers"),
+        ({"grid": (4, 3)}, "two to 8 rising numbers"),
+        ({"grid": tuple(range(2, 11))}, "two to 8 rising numbers"),
         ({"mode": "official", "time": 1.0}, "mode official has no diffusion time"),
+        ({"mode": "official", "form": "sparse"}, "and no sparse form"),
         ({"sigma": 0.0}, "greater than 0"),
         ({"of": "data.v"}, "must be the column of a signal"),
     ],
