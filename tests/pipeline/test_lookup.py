@@ -50,7 +50,7 @@ def test_the_folder_is_the_registry():
         "threshold",
         "top_k",
     ]
-    signals = ["embedding_column", "forward", "gradient", "length", "neighbours"]
+    signals = ["clusters", "embedding_column", "forward", "gradient", "length", "neighbours"]
     assert lookup.names("signals") == signals
 
 
