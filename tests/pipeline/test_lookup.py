@@ -32,6 +32,7 @@ def test_the_folder_is_the_registry():
         "ifd",
         "influence",
         "length",
+        "paser",
         "perplexity",
         "random",
         "rds_plus",
@@ -42,15 +43,32 @@ def test_the_folder_is_the_registry():
     ]
     assert lookup.names("selector") == [
         "band",
+        "best_of_each",
+        "diverse_top_k",
+        "facility_location",
         "global_max",
         "hierarchical",
+        "k_center",
+        "paser",
         "quota",
         "random",
         "round_robin",
+        "simcore",
         "threshold",
         "top_k",
     ]
-    signals = ["clusters", "embedding_column", "forward", "gradient", "length", "neighbours"]
+    signals = [
+        "clusters",
+        "concepts",
+        "divergence",
+        "embedding_column",
+        "forward",
+        "gradient",
+        "knn",
+        "length",
+        "neighbours",
+        "spectral",
+    ]
     assert lookup.names("signals") == signals
 
 
