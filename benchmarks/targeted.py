@@ -35,8 +35,10 @@ from tamis.pipeline.store import Store
 from tamis.scorers.influence import Influence
 from tamis.scorers.matrices import matrix
 from tamis.scorers.vectors import Keep, kept, vector_column
+from tamis.stages.base import resolve_device
 
 SHARE = 0.05
+WORKERS = 2
 Rows = list[dict[str, Any]]
 
 
@@ -107,7 +109,7 @@ def config_of(
                 "mean": {"use": "forward", "pooling": "mean"} | model,
             },
             "scorers": scorers,
-            "engine": {"kind": "ray"},
+            "engine": {"kind": "ray", "workers": WORKERS},
             "store": said.store or str(out / "store"),
             "out": str(out / "runs"),
         }
@@ -209,7 +211,8 @@ def main() -> None:
     write(
         "targeted",
         said.out,
-        {"versions": machine(), "model": Path(said.model).name, "settings": settings}
+        {"device": f"{resolve_device('auto')}, {WORKERS} workers", "versions": machine()}
+        | {"model": Path(said.model).name, "settings": settings}
         | {"pool": sources, "budget": SHARE, "seconds": round(seconds, 1), "steps": steps}
         | {"results": results},
     )

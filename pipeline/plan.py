@@ -96,6 +96,11 @@ class Plan:
     cost: str | None
     targets: tuple[TargetPlan, ...] = ()
 
+    @property
+    def every_step(self) -> tuple[Step, ...]:
+        """The steps of the targets, then those of the pool."""
+        return (*(step for target in self.targets for step in target.steps), *self.steps)
+
 
 def make_plan(config: Config, pool: Pool, targets: Mapping[str, Pool] | None = None) -> Plan:
     """Return the plan of a config over a pool.
@@ -182,14 +187,9 @@ class _Planner:
     def check_settings(self, reader: str, scorer: Scorer) -> None:
         """Check what a scorer requires of its signal."""
         name = getattr(scorer, "signal", "")
-        if (stage := self.config.signals.get(name)) and (why := scorer.misfit(dict(stage))):
+        stage = self.config.signals.get(name)
+        if stage is not None and (why := scorer.misfit(dict(stage))):
             raise PlanError(f"{reader} does not fit signals.{name}: {why}")
-        for setting, value in scorer.requires.items():
-            has = getattr(self.config.signals.get(name), setting, value)
-            if has != value:
-                raise PlanError(
-                    f"{reader} needs {setting}: {value} in signals.{name}, where it is {has}"
-                )
 
     def plan(self) -> tuple[tuple[Step, ...], dict[str, Address]]:
         """Return the steps, each after those that it reads from, and where columns live."""

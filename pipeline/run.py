@@ -101,8 +101,8 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
             scored, found = undamaged(store, config, work)
             record = manifest.make_manifest(config, scored.pool, scored.plan, scored.reports, began)
             names = ["config.yaml", "ledger.parquet", "rejected.parquet", "curated"]
-            used = planned(config, scored.plan)
-            trained = manifest.describe_warmups(warmed_up(used, store, scored.pool))
+            stages = {step.name: step.stage for step in scored.plan.every_step}
+            trained = manifest.describe_warmups(warmed_up(stages))
             files = manifest.describe_files(folder.path, names)
             record |= found | {"warmups": trained, "files": files}
             folder.finish(record)

@@ -83,8 +83,7 @@ def warm_up(config: Config, reporter: Reporter) -> list[WarmedUp]:
     check_strict(config, store, pool)
 
     def work() -> list[WarmedUp]:
-        prepared(config, store, pool, reporter)
-        return warmed_up(config, store, pool)
+        return warmed_up(prepared(config, store, pool, reporter).signals)
 
     return undamaged(store, config, work)
 

@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import PlanError
+from ..stages.base import Stage
+from ..stages.facts import facts_of
 from ..stages.modelled import ModelStage
 from ..stages.warmup import Warmup, chosen
 from .config import Config
@@ -91,8 +93,7 @@ class WarmedUp:
 
 def planned(config: Config, plan: Plan) -> Config:
     """Return a config with those signals alone that a plan computes something of."""
-    steps = [*plan.steps, *(step for target in plan.targets for step in target.steps)]
-    names = {step.name for step in steps}
+    names = {step.name for step in plan.every_step}
     signals = {name: signal for name, signal in config.signals.items() if name in names}
     return config.model_copy(update={"signals": signals})
 
@@ -179,16 +180,19 @@ def warmups_of(config: Config, store: Store, pool: Pool, plan: Plan) -> dict[str
     return said
 
 
-def warmed_up(config: Config, store: Store, pool: Pool) -> list[WarmedUp]:
-    """Return what the warm-ups of a config have left; all are finished."""
-    if not needs_training(config):
-        return []
-    from ..stages.facts import facts_of
+def warmed_up(stages: Mapping[str, Stage]) -> list[WarmedUp]:
+    """Return what trained the adapters of signals; all are finished.
 
-    return [
-        WarmedUp(one.name, one.folder, tuple(map(facts_of, one.paths)), one.settings.workers)
-        for one in wanted(config, store, pool)
-    ]
+    Args:
+        stages: signals by name, those with a `warmup` with the folders that it left.
+    """
+    found = []
+    for name, stage in stages.items():
+        if said := warmup_of(stage):
+            folders: tuple[str, ...] = getattr(stage, "adapters", ())
+            facts = tuple(map(facts_of, folders))
+            found.append(WarmedUp(name, Path(folders[0]).parent, facts, said.workers))
+    return found
 
 
 def with_adapters(config: Config, asked: list[Wanted]) -> Config:

@@ -34,9 +34,12 @@ class Params(BaseModel):
     version: ClassVar[int] = 1
     """Raised by hand when the same parameters give other numbers."""
 
+    neutral: ClassVar[frozenset[str]] = frozenset()
+    """Fields that change no result beyond rounding, such as a bound of memory."""
+
     def identity(self) -> dict[str, Any]:
-        """Return what makes the result what it is: by default every field, in plain JSON."""
-        return self.model_dump(mode="json")
+        """Return what makes the result what it is: by default every field that is not neutral."""
+        return self.model_dump(mode="json", exclude=set(self.neutral))
 
 
 class Scorer(Params, ABC):
@@ -76,10 +79,13 @@ class Scorer(Params, ABC):
     def misfit(self, signal: Mapping[str, Any]) -> str:
         """Return why it cannot work with the settings of its signal; empty if it can.
 
+        By default they must be those of `requires`.
+
         Args:
             signal: its fields, as the config has them; a user's own may have others.
         """
-        return ""
+        wrong = [(name, v) for name, v in self.requires.items() if signal.get(name, v) != v]
+        return ", ".join(f"needs {name}: {v}, but it is {signal[name]}" for name, v in wrong)
 
     @property
     def fits_pool(self) -> bool:

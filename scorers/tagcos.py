@@ -26,7 +26,7 @@ size: each pick compares the residual with every row.
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 import pyarrow as pa
@@ -54,6 +54,8 @@ FP32 = 4  # bytes
 @final
 class Tagcos(Scorer):
     """Place in the pursuit of the mean gradient of the row's cluster."""
+
+    neutral: ClassVar[frozenset[str]] = frozenset({"memory_mb"})
 
     signal: str = "gradient"
     direction: Literal["adam", "plain"] = "adam"
@@ -91,12 +93,6 @@ class Tagcos(Scorer):
     def fits_pool(self) -> bool:
         """The pursuits are over all rows."""
         return True
-
-    def identity(self) -> dict[str, Any]:
-        """Return what makes the picks."""
-        fields = super().identity()
-        del fields["memory_mb"]
-        return fields
 
     def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
         """Return the picks of every cluster.

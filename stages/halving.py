@@ -12,7 +12,10 @@ log = logging.getLogger(__name__)
 
 
 def run_halving(
-    batch: Sequence[int], lengths: Sequence[int], run: Callable[[Sequence[int]], None]
+    batch: Sequence[int],
+    lengths: Sequence[int],
+    run: Callable[[Sequence[int]], None],
+    advice: str = "set max_tokens lower, or run with fewer workers",
 ) -> int:
     """Run a batch; out of memory, run its first half, then its second, down to one sequence.
 
@@ -20,6 +23,7 @@ def run_halving(
         batch: sequences, by their places in `lengths`.
         lengths: tokens of each sequence.
         run: may be called again with half of what it could not do.
+        advice: what to do where one alone does not fit.
 
     Returns:
         How many times a batch was halved.
@@ -37,12 +41,12 @@ def run_halving(
         if len(batch) == 1:
             raise WorkerError(
                 f"a sequence of {lengths[batch[0]]} tokens does not fit into memory by itself; "
-                f"set max_tokens lower, or run with fewer workers"
+                f"{advice}"
             ) from error
     log.warning("out of memory with %d sequences: trying halves", len(batch))
     middle = len(batch) // 2
     halves = batch[:middle], batch[middle:]
-    return 1 + sum(run_halving(half, lengths, run) for half in halves)
+    return 1 + sum(run_halving(half, lengths, run, advice) for half in halves)
 
 
 @contextmanager

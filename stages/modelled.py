@@ -74,7 +74,7 @@ class ModelStage(Stage):
         from .models import resolve_revision
 
         device = resolve_device(self.device)
-        fields = self.model_dump(mode="json", exclude={"batch_tokens", "revision"})
+        fields = self.model_dump(mode="json", exclude={"batch_tokens", "revision", *self.neutral})
         return fields | {
             "model": resolve_revision(self.model, self.revision),
             "dtype": resolve_dtype(self.dtype, device),

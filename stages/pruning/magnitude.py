@@ -4,10 +4,10 @@ Over a share, weights are compared over a whole layer, as the baseline of Wanda'
 others do; with a pattern, within each group of neighbouring inputs of an output.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...errors import ModelError
 from .blocks import linear_layers, rows_of
@@ -30,24 +30,29 @@ def prune_magnitude(blocks: Iterable[nn.Module], how: Pruning) -> None:
         for name, layer in linear_layers(block).items():
             weight = rows_of(layer)
             scores = weight.abs().float()
-            if how.pattern is not None:
-                kept, group = fitting(how.pattern, scores.shape[1], f"{number}.{name}")
-                mask = smallest_of_groups(scores, kept, group)
-            else:
-                assert how.share is not None
-                mask = smallest_of_layer(scores, how.share)
-            weight.masked_fill_(mask, 0)
+            weight.masked_fill_(least(scores, how, f"{number}.{name}", smallest_of_layer), 0)
 
 
-def fitting(pattern: str, n_inputs: int, layer: str) -> tuple[int, int]:
-    """Return N and M of a pattern that fits a layer.
+def least(
+    scores: Tensor, how: Pruning, layer: str, of_share: Callable[[Tensor, float], Tensor]
+) -> Tensor:
+    """Return True for the weights of a layer that become zero, (outputs, inputs).
+
+    Args:
+        scores: of its weights.
+        how: with a share or a pattern.
+        layer: its name, for messages.
+        of_share: among which weights a share is compared.
 
     Raises:
-        ModelError: its inputs are no multiple of M.
+        ModelError: its inputs are no multiple of a pattern's M.
     """
-    kept, group = Pruning.kept_of(pattern)
-    if n_inputs % group:
+    if how.pattern is None:
+        assert how.share is not None
+        return of_share(scores, how.share)
+    kept, group = Pruning.kept_of(how.pattern)
+    if scores.shape[1] % group:
         raise ModelError(
-            f"layer {layer} has {n_inputs} inputs, which pattern {pattern} leaves over"
+            f"layer {layer} has {scores.shape[1]} inputs, which pattern {how.pattern} leaves over"
         )
-    return kept, group
+    return smallest_of_groups(scores, kept, group)

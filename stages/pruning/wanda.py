@@ -9,8 +9,8 @@ reaches a block has gone through the pruned blocks before it.
 import torch
 
 from .blocks import linear_layers, rows_of
-from .magnitude import fitting
-from .masks import smallest_of_groups, smallest_of_rows
+from .magnitude import least
+from .masks import smallest_of_rows
 from .replay import Replay
 from .settings import Pruning
 
@@ -33,12 +33,6 @@ def prune_wanda(replay: Replay, how: Pruning) -> None:
         for name, layer in layers.items():
             weight = rows_of(layer)
             scores = weight.abs().float() * norms[name]
-            if how.pattern is not None:
-                kept, group = fitting(how.pattern, scores.shape[1], f"{number}.{name}")
-                mask = smallest_of_groups(scores, kept, group)
-            else:
-                assert how.share is not None
-                mask = smallest_of_rows(scores, how.share)
-            weight.masked_fill_(mask, 0)
+            weight.masked_fill_(least(scores, how, f"{number}.{name}", smallest_of_rows), 0)
         replay.advance()
     replay.check()

@@ -24,7 +24,7 @@ both models are in memory or one after the other (`apart`).
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +55,8 @@ COLUMNS = (
 @final
 class Divergence(ModelStage):
     """Jensen-Shannon divergence of each token's prediction under two models."""
+
+    neutral: ClassVar[frozenset[str]] = frozenset({"apart", "slab_tokens", "other_revision"})
 
     other: str
     """The model to compare with, such as a pruned one: a folder, or a repository of the hub."""
@@ -88,8 +90,6 @@ class Divergence(ModelStage):
         from ..models import resolve_revision  # torch
 
         fields = super().identity()
-        for name in ("apart", "slab_tokens", "other_revision"):
-            del fields[name]
         return fields | {"other": resolve_revision(self.other, self.other_revision)}
 
     def pinned(self) -> Self:

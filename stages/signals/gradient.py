@@ -29,7 +29,7 @@ Numbers of a row do not depend on its batch beyond rounding: in fp32 a cosine mo
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,7 @@ from ...errors import ModelError
 from ...scorers.signals import column_type
 from ...scorers.vectors import KEPT, LARGEST, Keep, kept, vector_column
 from ..columns import Sequences
+from ..facts import FACTS, facts_of
 from ..modelled import ModelStage
 from ..tokenize import Encoded, Tokenisation, scored_rows
 from ..warmup import Warmup, normalised
@@ -60,6 +61,8 @@ SLAB = 1024
 @final
 class Gradient(ModelStage):
     """Projected per-row gradients with respect to LoRA adapters, at each of their checkpoints."""
+
+    neutral: ClassVar[frozenset[str]] = frozenset({"memory_mb"})
 
     adapters: tuple[str, ...] = ()
     """Folders of checkpoints (`stages.checkpoints`) or of adapters in peft's format, first to last;
@@ -130,8 +133,7 @@ class Gradient(ModelStage):
     def identity(self) -> dict[str, Any]:
         """Return what makes the numbers: the adapters' content, not where they lie."""
         fields = super().identity()
-        for name in ("memory_mb", "warmup"):
-            del fields[name]
+        del fields["warmup"]
         if self.adapters:
             from ..checkpoints import content_of  # torch
 
@@ -274,7 +276,6 @@ class Gradient(ModelStage):
         """What makes Adam's direction of gradients at a checkpoint."""
         from ...kernels.adam import adam_direction  # torch
         from ..checkpoints import read_moments
-        from ..facts import FACTS, facts_of
 
         assert self._lm is not None and self._lora is not None
         if not self._moments:
@@ -284,17 +285,16 @@ class Gradient(ModelStage):
                 for name, pair in read.items()
             }
         pairs: list[tuple[Tensor, Tensor]] = list(self._moments.values())
-        facts = facts_of(folder)
-        if self.direction == "adam_corrected" and "steps" not in facts:
+        steps = facts_of(folder).get("steps")
+        if self.direction == "adam_corrected" and steps is None:
             raise ModelError(
                 f"adapter {folder!r} has no {FACTS} that says after how many steps its moments "
                 f"are, which direction: adam_corrected needs"
             )
-        step = int(facts.get("steps", 0))
 
         def turn(place: int, grads: "Tensor") -> None:
             assert self.direction != "plain"
             m, v = pairs[place]
-            adam_direction(grads, m, v, self.direction, step)
+            adam_direction(grads, m, v, self.direction, steps or 0)
 
         return turn

@@ -22,7 +22,7 @@ import logging
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, Self, final
+from typing import ClassVar, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -56,6 +56,8 @@ STATE = pa.schema(
 @final
 class Knn(Stage):
     """The nearest rows of each row, in the whole pool."""
+
+    neutral: ClassVar[frozenset[str]] = frozenset({"memory_mb"})
 
     of: str
     """The column of vectors by full name, such as `base.embedding` or `gradient.adam`."""
@@ -92,12 +94,6 @@ class Knn(Stage):
     def fits_pool(self) -> bool:
         """The neighbours are the pool's."""
         return True
-
-    def identity(self) -> dict[str, Any]:
-        """Return what makes the graph."""
-        fields = super().identity()
-        del fields["memory_mb"]
-        return fields
 
     def use_threads(self, threads: int) -> None:
         """Let faiss use so many threads."""

@@ -38,7 +38,7 @@ not on its order; nor on threads: only the search for neighbours takes several.
 import logging
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self, final
+from typing import Annotated, ClassVar, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -69,6 +69,8 @@ LARGEST_GRID = 8
 @final
 class Spectral(Stage):
     """PASER's clusters of the pool."""
+
+    neutral: ClassVar[frozenset[str]] = frozenset({"memory_mb"})
 
     of: str
     """The column of vectors by full name, such as `base.embedding`."""
@@ -132,12 +134,6 @@ class Spectral(Stage):
     def fits_pool(self) -> bool:
         """The clusters are the pool's."""
         return True
-
-    def identity(self) -> dict[str, Any]:
-        """Return what makes the labels."""
-        fields = super().identity()
-        del fields["memory_mb"]
-        return fields
 
     def use_threads(self, threads: int) -> None:
         """Let the search for neighbours use so many threads."""

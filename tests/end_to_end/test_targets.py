@@ -180,7 +180,10 @@ def test_scores_alone(tmp_path, gpt2):
             "targets.sums.subtask: no column data.kin; there are data.kind",
         ),
         ("targets.sums.rows=[99]", "targets.sums.rows: no row 99; there are 20"),
-        ("signals.base.pooling=mean", "scorers.rds needs pooling: weighted_mean"),
+        (
+            "signals.base.pooling=mean",
+            "needs pooling: weighted_mean, but it is mean",
+        ),
         ("selector={use: round_robin, by: rds.by_querry}", "rds makes no such column, but score"),
         ("selector={use: round_robin, by: rds.score}", "reads rds.score as list<"),
     ],

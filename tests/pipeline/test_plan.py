@@ -181,7 +181,7 @@ def test_a_budget_in_tokens_needs_a_signal_that_counts(gpt2):
         ),
         (
             {"scorers": {"ifd": {"use": "ifd", "mode": "aligned"}}, "signals": "official"},
-            "tokenisation: exact in signals.base, where it is official",
+            "does not fit signals.base: needs tokenisation: exact, but it is official",
         ),
     ],
 )

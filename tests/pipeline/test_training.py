@@ -267,7 +267,7 @@ class TestTwoWorkers:
         killer = Killer(tmp_path / "pids", after=25)
         ready = prepared(config, store, pool, killer)
         assert killer.killed and killer.rows == killer.total == 60
-        (both,) = training.warmed_up(config, store, pool)
+        (both,) = training.warmed_up(ready.signals)
         assert both.folder != alone.folder and both.workers == 2
         first = read_weights(str(alone.folder / "checkpoint-1"))
         for number in (1, 2, 3):
@@ -285,8 +285,7 @@ class TestTwoWorkers:
         assert [content_of(str(both.folder / f"checkpoint-{n}")) for n in (1, 2, 3)] == contents
 
         other = opened(config.model_copy(update={"store": str(tmp_path / "other")}))
-        prepared(*other, quiet())
-        (whole,) = training.warmed_up(*other)
+        (whole,) = training.warmed_up(prepared(*other, quiet()).signals)
         assert [content_of(str(whole.folder / f"checkpoint-{n}")) for n in (1, 2, 3)] == contents
         left = {path.name for path in whole.folder.iterdir()}
         assert left == {"checkpoint-1", "checkpoint-2", "checkpoint-3", "step.json"}

@@ -90,5 +90,5 @@ def test_the_order_of_the_pool_does_not_matter(gpt2, tmp_path):
 def test_runs_without_a_warm_up(tmp_path):
     config, store, pool = opened(run_config(tmp_path))
     assert not needs_training(config)
-    assert wanted(config, store, pool) == warmed_up(config, store, pool) == []
+    assert wanted(config, store, pool) == warmed_up(config.signals) == []
     assert filled(config, store, pool) is config
