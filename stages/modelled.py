@@ -4,7 +4,7 @@ Not a signal by itself: `signals.forward`, `neighbours`, `gradient` and `diverge
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -17,7 +17,7 @@ from .templates import check_template
 from .tokenize import Encoder, Tokenisation
 
 if TYPE_CHECKING:  # torch and transformers
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from .models import LM
     from .passes import PassResult
@@ -119,8 +119,13 @@ class ModelStage(Stage):
         self._encoder = self.encoder(self._lm.tokenizer)
         self._encoder.check(self.model)
 
-    def _load(self, model: str, revision: str | None) -> "LM":
-        """Load a model as this stage runs models."""
+    def _load(
+        self,
+        model: str,
+        revision: str | None,
+        change: "Callable[[PreTrainedModel], object] | None" = None,
+    ) -> "LM":
+        """Load a model as this stage runs models; see `models.load`."""
         from . import hardware, models  # torch and transformers
 
         device = resolve_device(self.device)
@@ -133,6 +138,7 @@ class ModelStage(Stage):
             kernel=self.kernel,
             precision=self.precision,
             trust_remote_code=self.trust_remote_code,
+            change=change,
         )
 
     def spent(self) -> Mapping[str, float]:

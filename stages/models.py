@@ -7,7 +7,7 @@ logits are made in another way is refused there, and never scored wrongly.
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from ..kernels.logits import LMHead, Precision
 from ..kernels.token_stats import token_stats
 from .hardware import resolve_kernel
 from .heads import lm_head
-from .pretrained import WEIGHTS, first_line, pretrained, snapshot, text_config
+from .pretrained import WEIGHTS, first_line, pretrained, snapshot, stored_dtype, text_config
 
 if TYPE_CHECKING:  # heavy
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -176,6 +176,7 @@ def load(
     kernel: Asked = "torch",
     precision: Precision = "exact",
     trust_remote_code: bool = False,
+    change: "Callable[[PreTrainedModel], object] | None" = None,
 ) -> LM:
     """Load a causal LM and check it against its own logits.
 
@@ -188,6 +189,7 @@ def load(
         kernel: torch, triton or auto.
         precision: exact or fast.
         trust_remote_code: run code that comes with the model.
+        change: is given the model in the dtype of its files, to prune it for instance.
 
     Raises:
         ModelError: no such model, no safetensors weights, or logits that the head does not give.
@@ -195,7 +197,13 @@ def load(
     if device == "cuda" and not torch.cuda.is_available():
         raise ModelError(f"model {model!r}: device is cuda, but there is no GPU here")
     backend = resolve_kernel(kernel, device)
-    lm = pretrained(model, revision, DTYPES[dtype], attention, trust_remote_code)
+    asked = DTYPES[dtype]
+    at_first = asked if change is None else stored_dtype(snapshot(model, revision))
+    lm = pretrained(model, revision, at_first, attention, trust_remote_code)
+    if change is not None:
+        change(lm)
+        for weight in lm.parameters():  # and no buffers: positions stay in fp32
+            weight.data = weight.data.to(asked)
     fuse_gelu(lm)
     lm = lm.to(device).eval().requires_grad_(False)
     found = LM(

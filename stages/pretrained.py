@@ -14,6 +14,10 @@ WEIGHTS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja
 """Files of a model; all but the first are small."""
 
 
+WHOLE = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}
+FLOATS = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "F64": "float64"}
+
+
 def snapshot(model: str, revision: str | None, patterns: Sequence[str] = WEIGHTS) -> Path:
     """Return the folder of a model; of one of the hub, where it lies here: its name is the commit.
 
@@ -94,6 +98,29 @@ def pretrained(
     if absent:  # transformers would go on with random numbers in their place
         raise ModelError(f"model {model!r} lacks the weights {', '.join(absent[:5])}")
     return lm
+
+
+def stored_dtype(folder: Path) -> "torch.dtype":
+    """Return the dtype that the weights of a folder have.
+
+    Raises:
+        ModelError: several, so that loading the model in one of them would change the others.
+    """
+    import torch  # heavy
+    from safetensors import safe_open
+
+    found: set[str] = set()
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    kinds = sorted(found - WHOLE)
+    if len(kinds) != 1 or kinds[0] not in FLOATS:
+        raise ModelError(
+            f"{str(folder)!r}: the weights are {' and '.join(kinds) or 'not there'}; a model to "
+            f"prune needs safetensors of one of {', '.join(FLOATS)}"
+        )
+    found_dtype: torch.dtype = getattr(torch, FLOATS[kinds[0]])
+    return found_dtype
 
 
 def first_line(error: BaseException) -> str:

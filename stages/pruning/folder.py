@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import safe_open
 
 from ...errors import ConfigError, ModelError
 from ..pretrained import WEIGHTS, first_line, pretrained
@@ -20,8 +19,6 @@ if TYPE_CHECKING:  # heavy
     from transformers import PreTrainedModel
 
 SAID = "pruned.json"
-WHOLE = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}
-TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "F64": torch.float64}
 
 
 def check_free(out: Path) -> None:
@@ -32,25 +29,6 @@ def check_free(out: Path) -> None:
     """
     if out.exists():
         raise ConfigError(f"{str(out)!r} is there already; name a folder that is not")
-
-
-def stored_dtype(folder: Path) -> torch.dtype:
-    """Return the dtype that the weights of a folder have.
-
-    Raises:
-        ModelError: several, so that loading the model in one of them would change the others.
-    """
-    found: set[str] = set()
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
-    kinds = sorted(found - WHOLE)
-    if len(kinds) != 1 or kinds[0] not in TYPES:
-        raise ModelError(
-            f"{str(folder)!r}: the weights are {' and '.join(kinds) or 'not there'}; a model to "
-            f"prune needs safetensors of one of {', '.join(TYPES)}"
-        )
-    return TYPES[kinds[0]]
 
 
 def write_folder(lm: "PreTrainedModel", original: Path, out: Path, said: Mapping[str, Any]) -> None:

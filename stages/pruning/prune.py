@@ -14,9 +14,9 @@ from torch import nn
 
 from ...errors import ConfigError, ModelError
 from ..models import resolve_revision
-from ..pretrained import pretrained, snapshot, text_config
+from ..pretrained import pretrained, snapshot, stored_dtype, text_config
 from .blocks import decoder_blocks, linear_layers, rows_of
-from .folder import check_free, stored_dtype, write_folder
+from .folder import check_free, write_folder
 from .magnitude import prune_magnitude
 from .removal import check_layers, influences_of, last_layers, least_influence, remove_layers
 from .replay import Progress, Replay
@@ -84,13 +84,12 @@ def prune(
         tokens = sum(map(len, rows.sequences))
         said |= {"rows": len(rows.sequences), "tokens": tokens, "seed": rows.seed}
         said["template"] = rows.template
-    if how.method == "layers":
-        said |= _without_layers(lm, blocks, how, rows, progress)
-    elif how.method == "wanda":
+    if how.needs_rows:
         assert rows is not None
-        prune_wanda(Replay(lm, list(blocks), rows.sequences, progress), how)
+        replay = Replay(lm, list(blocks), rows.sequences, progress)
+        said |= _prune_by_rows(lm, replay, how)
     else:
-        prune_magnitude(blocks, how)
+        said |= prune_by_weights(lm, how)
     if how.method != "layers":
         said |= {"share": how.share} if how.pattern is None else {"pattern": how.pattern}
         said |= zeros(blocks)
@@ -98,24 +97,39 @@ def prune(
     return said
 
 
-def _without_layers(
-    lm: "PreTrainedModel",
-    blocks: nn.ModuleList,
-    how: Pruning,
-    rows: Calibration | None,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Remove layers; return which."""
+def prune_by_weights(lm: "PreTrainedModel", how: Pruning) -> dict[str, Any]:
+    """Prune a model in place by a method that looks at no rows; return which layers went.
+
+    Args:
+        lm: in the dtype of its files, so that rounding makes no ties.
+        how: magnitude, or the last layers.
+
+    Raises:
+        ConfigError: more layers than there are.
+        ModelError: a layer that a pattern does not fit, or no decoder blocks.
+    """
+    _, blocks = decoder_blocks(lm)
+    if how.method == "magnitude":
+        prune_magnitude(blocks, how)
+        return {}
     n = how.layers or 0
     check_layers(len(blocks), n)
-    said: dict[str, Any] = {"rule": how.rule}
     gone = last_layers(len(blocks), n)
-    if how.rule == "influence":
-        assert rows is not None
-        said["influences"] = influences_of(Replay(lm, list(blocks), rows.sequences, progress))
-        gone = least_influence(said["influences"], n)
     remove_layers(lm, gone)
-    return said | {"removed": gone, "of": len(blocks)}
+    return {"rule": how.rule, "removed": gone, "of": len(blocks)}
+
+
+def _prune_by_rows(lm: "PreTrainedModel", replay: Replay, how: Pruning) -> dict[str, Any]:
+    """Prune a model in place by what rows do in it; return which layers went."""
+    if how.method == "wanda":
+        prune_wanda(replay, how)
+        return {}
+    n_layers, n = len(replay.blocks), how.layers or 0
+    check_layers(n_layers, n)
+    influences = influences_of(replay)
+    gone = least_influence(influences, n)
+    remove_layers(lm, gone)
+    return {"rule": how.rule, "influences": influences, "removed": gone, "of": n_layers}
 
 
 def zeros(blocks: nn.ModuleList) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What `tamis prune` is asked to do: a method, how much, and where calibration rows come from.
+"""What pruning is asked to do: a method, and how much; for `tamis prune`, or as a model is loaded.
 
 =========== =====================================================================================
 magnitude   weights of least |W|, compared over a whole layer (Han et al. 2015); with a pattern
@@ -14,6 +14,9 @@ layers      whole decoder layers: the `last` before the final one (Gromov et al.
 
 import re
 from dataclasses import dataclass
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from ...errors import ConfigError
 
@@ -48,14 +51,14 @@ class Pruning:
         if self.method == "layers":
             if self.layers is None or self.share is not None or self.pattern is not None:
                 raise ConfigError(
-                    "method layers needs --layers n, and neither --share nor --pattern"
+                    "method layers needs `layers` n, and neither `share` nor `pattern`"
                 )
             if self.layers < 1:
                 raise ConfigError(f"layers is {self.layers}; it must be 1 or more")
             return
         if (self.share is None) == (self.pattern is None) or self.layers is not None:
             raise ConfigError(
-                f"method {self.method} needs either --share or --pattern, and no --layers"
+                f"method {self.method} needs either `share` or `pattern`, and no `layers`"
             )
         if self.rule != "last":
             raise ConfigError(f"rule {self.rule} is for method layers, not for {self.method}")
@@ -83,6 +86,36 @@ class Pruning:
         if not 0 < kept < group:
             raise ConfigError(f"pattern {pattern!r} is none; write 2:4, where 2 of every 4 stay")
         return kept, group
+
+
+class Pruned(BaseModel):
+    """A model that is pruned while it is loaded: by weights alone, no rows are looked at.
+
+    The same weights are zero, or the same layers gone, as in the folder that `tamis prune` writes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Literal["magnitude", "layers"]
+    share: float | None = None
+    """Of the weights of every linear layer, in (0, 1)."""
+    pattern: str | None = None
+    """`N:M` in place of a share: N of every M weights in a row stay."""
+    layers: int | None = None
+    """How many decoder layers to leave out: the last before the final one."""
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Self:
+        try:
+            _ = self.how
+        except ConfigError as error:
+            raise ValueError(str(error)) from error  # so that pydantic adds the place
+        return self
+
+    @property
+    def how(self) -> Pruning:
+        """The same as what a pruner is asked."""
+        return Pruning(self.method, self.share, self.pattern, self.layers)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -12,6 +12,11 @@ The published code sums over the positions of a row's instruction, its last one 
 predicts what comes next: with `template: none` that is the newline after the instruction, so for a
 row without input its sum is `instruction.jsd_sum`.
 
+A pruned model is a folder, or the same model pruned while it is loaded:
+
+    other: half                                     # of `tamis prune`, or from elsewhere
+    other: {method: magnitude, share: 0.5}          # or {method: layers, layers: 1}
+
 Rows are tokenised once, with the tokenizer of `model`; `other` must have the same words under the
 same ids. It may be of another width, depth or family.
 
@@ -23,6 +28,7 @@ both models are in memory or one after the other (`apart`).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
@@ -34,6 +40,7 @@ from ...scorers.signals import column_type, token_columns
 from ..base import resolve_device
 from ..columns import Sequences
 from ..modelled import ModelStage
+from ..pruning.settings import Pruned
 from ..tokenize import Encoded, Encoder, Tokenisation, scored
 from .forward import instruction_positions
 
@@ -58,8 +65,9 @@ class Divergence(ModelStage):
 
     neutral: ClassVar[frozenset[str]] = frozenset({"apart", "slab_tokens", "other_revision"})
 
-    other: str
-    """The model to compare with, such as a pruned one: a folder, or a repository of the hub."""
+    other: str | Pruned
+    """The model to compare with, such as a pruned one: a folder, a repository of the hub, or how
+    `model` is pruned."""
     other_revision: str | None = None
     """Branch, tag or commit on the hub."""
     apart: bool = False
@@ -80,6 +88,12 @@ class Divergence(ModelStage):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_revision(self) -> Self:
+        if self.other_revision is not None and isinstance(self.other, Pruned):
+            raise ValueError("other_revision is for another model of the hub, not for a pruned one")
+        return self
+
     @property
     def adds(self) -> pa.Schema:
         """Divergences of answer and instruction, token by token, their sums, and statuses."""
@@ -90,6 +104,8 @@ class Divergence(ModelStage):
         from ..models import resolve_revision  # torch
 
         fields = super().identity()
+        if isinstance(self.other, Pruned):
+            return fields
         return fields | {"other": resolve_revision(self.other, self.other_revision)}
 
     def pinned(self) -> Self:
@@ -102,6 +118,8 @@ class Divergence(ModelStage):
         from ..models import resolve_revision
 
         stage = super().pinned()
+        if isinstance(self.other, Pruned):
+            return stage
         if not Path(self.other).is_dir():
             commit = resolve_revision(self.other, self.other_revision)
             stage = stage.model_copy(update={"other_revision": commit})
@@ -113,6 +131,8 @@ class Divergence(ModelStage):
         from ..models import window_of  # torch and transformers
 
         found = super().encoder(tokenizer)
+        if isinstance(self.other, Pruned):
+            return found
         window = window_of(self.other, self.other_revision, self.max_tokens, self.trust_remote_code)
         return replace(found, window=min(found.window, window))
 
@@ -124,10 +144,11 @@ class Divergence(ModelStage):
         """
         from ..likeness import check_same_words  # torch and transformers
 
-        check_same_words(*self._models(), self.trust_remote_code)
+        if not isinstance(self.other, Pruned):
+            check_same_words(*self._models(), self.trust_remote_code)
         if not self.apart:
             super().setup()
-            self._other = self._load(self.other, self.other_revision)
+            self._other = self._load_other()
             return
         self._encoder = self.encoder()
         self._encoder.check(self.model)
@@ -154,7 +175,15 @@ class Divergence(ModelStage):
         return "exact"
 
     def _models(self) -> tuple[tuple[str, str | None], tuple[str, str | None]]:
+        assert isinstance(self.other, str)
         return (self.model, self.revision), (self.other, self.other_revision)
+
+    def _load_other(self) -> "LM":
+        if isinstance(self.other, str):
+            return self._load(self.other, self.other_revision)
+        from ..pruning.prune import prune_by_weights  # torch
+
+        return self._load(self.model, self.revision, partial(prune_by_weights, how=self.other.how))
 
     def _slabs(self, encoded: list[Encoded]) -> Iterator[list[Encoded]]:
         """Rows of together at most `slab_tokens`, or one; at least one slab."""
@@ -220,7 +249,7 @@ class Divergence(ModelStage):
         self._lm = self._other = None
         free_memory()
         if which == "other":
-            self._other = found = self._load(self.other, self.other_revision)
+            self._other = found = self._load_other()
         else:
             self._lm = found = self._load(self.model, self.revision)
         return found

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from tamis.pipeline.config import Config
 from tamis.pipeline.run import select
-from tamis.tests.runs import digest, quiet, run_config
+from tamis.tests.runs import digest, kill_at, quiet, run_config
 
 SIGNAL = '''"""Divergence and vector of a row, drawn from its content: three kinds of rows."""
 
@@ -160,3 +160,66 @@ def test_goes_on_where_it_stopped(tmp_path, lost):
         path.unlink()
     again = select(config_of(tmp_path), quiet(), overwrite=True)
     assert digest(again.folder.path) == before
+
+
+def with_models(folder, model, engine="local"):
+    """What configs/paser.yaml asks, of a tiny model; a pool of 40 rows in parts of 16."""
+    signal = {"model": str(model), "dtype": "fp32"}
+    pruned = {"method": "magnitude", "share": 0.5}
+    return run_config(
+        folder,
+        40,
+        signals={
+            "base": {"use": "forward"} | signal,
+            "divergence": {"use": "divergence", "other": pruned} | signal,
+            "clusters": {"use": "spectral", "of": "base.embedding", "k": 3},
+            "concepts": {"use": "concepts"},
+        },
+        scorers={"paser": {"use": "paser"}},
+        selector=[{"use": "paser"}],
+        budget={"rows": 12},
+        engine={"kind": engine, "workers": 2 if engine == "ray" else None},
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, gpt2):
+    return select(with_models(tmp_path_factory.mktemp("local"), gpt2), quiet())
+
+
+class TestWithModels:
+    def test_computes_every_part_once(self, run):
+        steps = {step["name"]: step["computed"] for step in run.manifest["steps"]}
+        assert steps == {"base": 3, "divergence": 3, "clusters": 3, "concepts": 3, "paser": 3}
+        assert 0 < run.manifest["rows_kept"] <= 12
+
+    def test_ray_gives_the_bytes_of_the_local_engine(self, run, tmp_path, gpt2):
+        ray = select(with_models(tmp_path, gpt2, "ray"), quiet())
+        assert digest(ray.folder.path) == digest(run.folder.path)
+
+    @pytest.mark.parametrize(
+        ("engine", "moment"),
+        [
+            ("local", "store/spectral-*/fitted.parquet"),
+            *(
+                pytest.param(engine, moment, marks=pytest.mark.slow)
+                for engine in ("local", "ray")
+                for moment in (
+                    "store/forward-*/embedding/*.parquet",
+                    "store/divergence-*/given.jsd_sum/*.parquet",
+                    "store/concepts-*/concepts/*.parquet",
+                    "store/paser-*/score/*.parquet",
+                    "runs/run/ledger.parquet",
+                )
+            ),
+        ],
+    )
+    def test_a_kill_loses_nothing_that_was_finished(self, run, tmp_path, gpt2, engine, moment):
+        """SIGKILL of the driver as soon as a file is there."""
+        config = with_models(tmp_path, gpt2, engine)
+        kill_at(moment, config, tmp_path)
+        there = set((tmp_path / "store").glob("*/*/*.parquet"))
+        times = {path: path.stat().st_mtime_ns for path in there}
+        result = select(config, quiet())
+        assert {path: path.stat().st_mtime_ns for path in there} == times
+        assert digest(result.folder.path) == digest(run.folder.path)

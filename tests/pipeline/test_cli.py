@@ -156,7 +156,14 @@ def test_a_stopped_run_says_so_and_can_be_gone_on_from(folder, number, said, cod
         "        time.sleep(60)\n"
     )
     words = [TAMIS, "select", "c.yaml", "--set", "scorers.slow={use: ./slow.py}", "--allow-code"]
-    run = subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        words,
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell's background jobs ignore Ctrl-C, and their children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     while not (folder / "started").exists():
         time.sleep(0.05)
     run.send_signal(number)

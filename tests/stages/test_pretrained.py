@@ -2,8 +2,16 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tamis.errors import ModelError
-from tamis.stages.pretrained import first_line, pretrained, snapshot, text_config
+from tamis.stages.pretrained import (
+    first_line,
+    pretrained,
+    snapshot,
+    stored_dtype,
+    text_config,
+)
+from tamis.tests.tiny import make_model
 
 
 def test_weights_come_as_they_are_stored_or_as_asked(gpt2):
@@ -33,3 +41,24 @@ def test_a_config_that_is_broken_is_said(gpt2, tmp_path):
 def test_first_line():
     assert first_line(ValueError("a\nb")) == "a"
     assert first_line(KeyError()) == "KeyError"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_the_dtype_of_the_weights(dtype, tmp_path):
+    raw = make_model(tmp_path / "raw", "gpt2")
+    pretrained(str(raw), dtype=dtype).save_pretrained(tmp_path / "saved")
+    assert stored_dtype(tmp_path / "saved") == dtype
+
+
+def test_weights_of_several_dtypes_are_refused(tmp_path):
+    """One of them would be changed."""
+    file = make_model(tmp_path, "gpt2") / "model.safetensors"
+    weights = {name: weight.clone() for name, weight in load_file(file).items()}
+    name = next(iter(weights))
+    weights[name] = weights[name].bfloat16()
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="the weights are BF16 and F32; a model to prune needs"):
+        stored_dtype(tmp_path)
+    file.unlink()
+    with pytest.raises(ModelError, match="the weights are not there"):
+        stored_dtype(tmp_path)

@@ -2,11 +2,10 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tamis.errors import ConfigError, ModelError
 from tamis.stages.pretrained import pretrained
-from tamis.stages.pruning.folder import check_free, stored_dtype, write_folder
-from tamis.tests.tiny import make_model
+from tamis.stages.pruning.folder import check_free, write_folder
 
 
 def test_an_ordinary_folder(gpt2, tmp_path):
@@ -46,24 +45,3 @@ def test_what_is_there_is_not_overwritten(tmp_path):
     check_free(tmp_path / "new")
     with pytest.raises(ConfigError, match="is there already; name a folder that is not"):
         check_free(tmp_path)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_the_dtype_of_the_weights(dtype, tmp_path):
-    raw = make_model(tmp_path / "raw", "gpt2")
-    pretrained(str(raw), dtype=dtype).save_pretrained(tmp_path / "saved")
-    assert stored_dtype(tmp_path / "saved") == dtype
-
-
-def test_weights_of_several_dtypes_are_refused(tmp_path):
-    """One of them would be changed."""
-    file = make_model(tmp_path, "gpt2") / "model.safetensors"
-    weights = {name: weight.clone() for name, weight in load_file(file).items()}
-    name = next(iter(weights))
-    weights[name] = weights[name].bfloat16()
-    save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(ModelError, match="the weights are BF16 and F32; a model to prune needs"):
-        stored_dtype(tmp_path)
-    file.unlink()
-    with pytest.raises(ModelError, match="the weights are not there"):
-        stored_dtype(tmp_path)

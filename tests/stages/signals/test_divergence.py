@@ -4,13 +4,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from tamis.errors import ModelError
+from tamis.errors import ConfigError, ModelError
 from tamis.kernels.logits import LMHead
 from tamis.pipeline.load import load
 from tamis.stages.base import ROWS
 from tamis.stages.checks import check_stage
 from tamis.stages.comparison import Comparison, Kept
 from tamis.stages.passes import Tokens
+from tamis.stages.pretrained import pretrained
+from tamis.stages.pruning.prune import prune
+from tamis.stages.pruning.settings import Pruned, Pruning
 from tamis.stages.signals.divergence import COLUMNS, Divergence
 from tamis.tests.tiny import (
     alpaca,
@@ -260,3 +263,73 @@ def test_the_other_model_is_looked_for_beside_the_config(tmp_path):
         "signals: {gap: {use: divergence, model: m, other: pruned}}\n"
     )
     assert load(str(tmp_path / "c.yaml")).signals["gap"].other == str(tmp_path / "pruned")
+
+
+HOW = [
+    {"method": "magnitude", "share": 0.5},
+    {"method": "magnitude", "pattern": "2:4"},
+    {"method": "layers", "layers": 1},
+]
+
+
+class TestPrunedWhileLoaded:
+    @pytest.mark.parametrize("how", HOW, ids=["share", "pattern", "layers"])
+    @pytest.mark.parametrize("family", ["gpt2", "llama"])
+    @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+    def test_same_bytes_as_the_folder_that_prune_writes(self, how, family, dtype, tmp_path):
+        model = make_model(tmp_path / "model", family)
+        prune(str(model), None, tmp_path / "half", Pruning(**how))
+        rows = rows_of(6)
+        stages = [
+            Divergence(model=str(model), other=other, dtype=dtype)
+            for other in (str(tmp_path / "half"), Pruned(**how))
+        ]
+        from_folder, in_memory = (stage(rows, LISTS) for stage in stages)
+        assert in_memory.equals(from_folder)
+        assert max(map(max, in_memory["given.jsd"].to_pylist())) > 1e-6
+
+    def test_one_after_the_other(self, gpt2):
+        pruned = Pruned(method="magnitude", share=0.5)
+        whole = Divergence(model=str(gpt2), other=pruned, dtype="fp32")
+        rows = rows_of(6)
+        apart = whole.model_copy(update={"apart": True})
+        assert apart(rows, LISTS).equals(whole(rows, LISTS))
+
+    def test_the_original_stays_whole(self, gpt2):
+        before = pretrained(str(gpt2)).state_dict()
+        stage = Divergence(model=str(gpt2), other=Pruned(method="layers", layers=1), dtype="fp32")
+        stage.setup()
+        found = stage._lm.backbone.state_dict()
+        assert all(torch.equal(found[n], before[f"transformer.{n}"]) for n in found)
+        assert len(stage._other.backbone.h) == len(stage._lm.backbone.h) - 1
+
+    def test_the_settings_are_its_identity(self, gpt2):
+        def identity(**how):
+            return Divergence(model=str(gpt2), other=Pruned(**how), dtype="fp32").identity()
+
+        found = [identity(**how) for how in HOW]
+        assert found[0]["other"] == HOW[0] | {"pattern": None, "layers": None}
+        assert len({str(one) for one in found}) == 3
+
+    @pytest.mark.parametrize(
+        ("how", "said"),
+        [
+            ({"method": "wanda", "share": 0.5}, "'magnitude' or 'layers'"),
+            ({"method": "magnitude"}, "needs either `share` or `pattern`"),
+            ({"method": "magnitude", "share": 1.5}, "share is 1.5; it must lie between"),
+            ({"method": "magnitude", "pattern": "4:2"}, "pattern '4:2' is none"),
+            ({"method": "layers", "layers": 0}, "layers is 0; it must be 1 or more"),
+        ],
+    )
+    def test_what_is_not_allowed(self, how, said, gpt2):
+        with pytest.raises(ValueError, match=said):
+            Divergence(model=str(gpt2), other=how)
+
+    def test_a_revision_is_for_the_hub(self, gpt2):
+        with pytest.raises(ValueError, match="other_revision is for another model of the hub"):
+            Divergence(model=str(gpt2), other=HOW[0], other_revision="main")
+
+    def test_more_layers_than_there_are(self, gpt2):
+        stage = Divergence(model=str(gpt2), other=Pruned(method="layers", layers=99), dtype="fp32")
+        with pytest.raises(ConfigError, match="layers is 99, but the model has"):
+            stage.setup()
