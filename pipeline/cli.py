@@ -1,4 +1,4 @@
-"""The command line: `tamis select`, `score`, `plan`, `warmup`, `prune`, `agreement`, `tokens`.
+"""The command line: `tamis select`, `score`, `plan`, `status` and others.
 
 Exit codes: 0 done, 1 stopped and resumable, 2 the user's mistake, 130 interrupted.
 """
@@ -162,6 +162,26 @@ def warmup(
 
 
 app.command()(prune)
+
+
+@app.command()
+def status(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show how far a run is, from any machine that sees its folder; exit code 1 if it is lost."""
+    import json
+
+    from .status import status_of
+    from .summary import show_status
+
+    found = status_of(run)
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), ensure_ascii=False))
+    else:
+        _show(show_status(found))
+    if found.state == "lost":
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -10,11 +10,12 @@ import pyarrow as pa
 from ..stages.base import Stage
 from ..stages.score import Score
 from .executor import Engine
+from .heartbeat import Doing, heartbeat
 from .logs import Reporter
 from .plan import Plan, Step
 from .pool import Pool
 from .store import Address, Part, Store
-from .task import Task, limit_threads
+from .task import Receipt, Task, limit_threads
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def compute(
         reports += [replace(report, target=target.name) for report in own]
     for step in plan.steps:
         if step.aims:  # what is wrong with a target's rows is said before the pool is worked on
-            fitted(step, pool.parts, store, engine)
+            fitted(step, pool.parts, store, engine, reporter)
     return reports + [_run_step(step, pool, store, engine, reporter) for step in plan.steps]
 
 
@@ -72,7 +73,7 @@ def _run_step(
     tasks = [
         Task(part, names, step.reads, step.folder, step.whole) for part, names in missing.items()
     ]
-    stage = fitted(step, pool.parts, store, engine) if tasks else step.stage
+    stage = fitted(step, pool.parts, store, engine, reporter) if tasks else step.stage
     if said := stage.found():
         reporter.say(f"{step.name}: {said}")
     return run_tasks((step, stage, 0), tasks, len(pool.parts), store, engine, reporter)
@@ -106,17 +107,35 @@ def run_tasks(
     if tasks:
         store.describe(step.folder, step.text)
         name = f"{step.name}, round {number + 1}" if number else step.name
-        with reporter.step(name, n_rows) as counter:
+        reporter.status.begin(name, n_parts, n_parts - len(tasks), n_rows)
+        with (
+            reporter.step(name, n_rows) as counter,
+            heartbeat(name, engine.doing, reporter.say, reporter.status.alive) as news,
+        ):
             for receipt in engine.run(stage, tasks):
+                news.came()
                 counter.add(receipt.n_rows, receipt.spent.get("tokens", 0))
+                reporter.status.part(receipt.n_rows)
+                _say_without(name, receipt, reporter)
                 for figure, value in receipt.spent.items():
                     spent[figure] = spent.get(figure, 0) + value
+        reporter.status.done()
         _say_spent(name, spent, reporter)
     seconds = round(time.monotonic() - began, 3)
     log.info("%s: %d of %d parts computed in %.1f s", step.name, len(tasks), n_parts, seconds)
     return StepReport(
         step.name, step.key, step.wanted, n_parts, len(tasks), n_rows, seconds, spent, number
     )
+
+
+def _say_without(name: str, receipt: Receipt, reporter: Reporter) -> None:
+    """Say which rows of a part killed their worker."""
+    if receipt.without:
+        rows = ", ".join(map(str, receipt.without))
+        said = f"{name}: rows {rows} kill their worker; their status is worker_died"
+        log.warning(said)
+        reporter.say(said)
+        reporter.status.failed(said)
 
 
 def _say_spent(name: str, spent: Mapping[str, float], reporter: Reporter) -> None:
@@ -127,7 +146,9 @@ def _say_spent(name: str, spent: Mapping[str, float], reporter: Reporter) -> Non
         reporter.say(f"{name}: out of memory, {splits:.0f} batches were halved")
 
 
-def fitted(step: Step, parts: Sequence[Part], store: Store, engine: Engine) -> Stage:
+def fitted(
+    step: Step, parts: Sequence[Part], store: Store, engine: Engine, reporter: Reporter
+) -> Stage:
     """Return the stage of a step, with what it must know of the whole pool or of its targets.
 
     That is kept in the store, and found once, in this process: the key of such a step holds all
@@ -143,7 +164,9 @@ def fitted(step: Step, parts: Sequence[Part], store: Store, engine: Engine) -> S
         else:
             limit_threads(stage, engine.config.threads)
             began = time.monotonic()
-            known = stage.fit(_Tables(store, parts, step.reads))
+            doing = [Doing("this process", "fits to the pool")]
+            with heartbeat(step.name, lambda: doing, reporter.say, reporter.status.alive):
+                known = stage.fit(_Tables(store, parts, step.reads))
             log.info("%s: fitted to the pool in %.1f s", step.name, time.monotonic() - began)
         if known is not None:
             store.write_fitted(step.folder, known)

@@ -11,25 +11,31 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
 
 from ..errors import PlanError, TamisError, WorkerError
 from ..stages.base import Stage
 from . import lookup
 from .config import EngineConfig
-from .task import Receipt, Task, compute, limit_threads
+from .crew import Crew
+from .heartbeat import PATIENCE_S, Doing
+from .suspect import Jobs, where
+from .task import Receipt, Task, compute, limit_threads, read
+from .worker import Ready, Worker
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 3  # of a part whose worker dies
-PATIENCE_S = 60  # without news, before it is said that nothing happens
+AHEAD = 2  # parts that a worker with a GPU has at once: one is computed, the next prepared
 OBJECT_STORE_BYTES = 256 << 20  # receipts are small
 
 
@@ -40,6 +46,10 @@ class Engine(Protocol):
 
     def run(self, stage: Stage, tasks: Sequence[Task]) -> Iterator[Receipt]:
         """Yield a receipt for each task as it is done, in any order."""
+        ...
+
+    def doing(self) -> list[Doing]:
+        """Return who works on what; may be called from another thread."""
         ...
 
     def close(self) -> None:
@@ -60,6 +70,7 @@ class LocalEngine:
     config: EngineConfig
     root: str
     _ready: Stage | None = None
+    _doing: list[Doing] = field(default_factory=list)
 
     def run(self, stage: Stage, tasks: Sequence[Task]) -> Iterator[Receipt]:
         """Yield receipts in order of the tasks; a stage is set up once for all its rounds."""
@@ -67,38 +78,18 @@ class LocalEngine:
         if tasks and stage is not self._ready:
             stage.setup()
             self._ready = stage
-        for task in tasks:
-            yield compute(stage, task, self.root)
+        ahead = _read_ahead(stage, tasks, self.root) if stage.resources().gpus else repeat(None)
+        for task, rows in zip(tasks, ahead, strict=False):
+            self._doing = [Doing("this process", where(task))]
+            yield compute(stage, task, self.root, rows)
+        self._doing = []
+
+    def doing(self) -> list[Doing]:
+        """Return what this process is at."""
+        return self._doing
 
     def close(self) -> None:
         """Nothing to end."""
-
-
-class Worker:
-    """A Ray actor: holds one stage at a time and computes parts with it."""
-
-    def __init__(self, root: str, threads: int) -> None:
-        os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one thread per worker means one
-        self.root, self.threads = root, threads
-        self.name = ""
-        self.stage: Stage | None = None
-
-    def ready(self) -> None:
-        """Answer, which says that the worker is up."""
-
-    def compute(self, name: str, stage: Stage, task: Task) -> Receipt | TamisError | str:
-        """Return a receipt, or what went wrong; a model is loaded with the first task of a step."""
-        try:
-            if name != self.name:
-                self.stage = None  # free the memory of the stage before
-                limit_threads(stage, self.threads)
-                stage.setup()
-                self.name, self.stage = name, stage
-            return compute(self.stage or stage, task, self.root)
-        except TamisError as error:
-            return error
-        except Exception:  # anything else is reported with its traceback, and ends the run
-            return traceback.format_exc()
 
 
 @dataclass
@@ -108,11 +99,16 @@ class RayEngine:
     config: EngineConfig
     root: str
     _workers: list["ActorHandle"] = field(default_factory=list)
+    _doing: dict[Any, Doing] = field(default_factory=dict)
     _gpus: float = 0.0
     _started: bool = False
 
     def run(self, stage: Stage, tasks: Sequence[Task]) -> Iterator[Receipt]:
-        """Yield receipts as they come; a part whose worker dies is tried again on a new one."""
+        """Yield receipts as they come; a part whose worker dies is tried again on a new one.
+
+        Raises:
+            TamisError: a worker cannot start, or what it could not do.
+        """
         if not tasks:
             return
         import ray
@@ -121,34 +117,36 @@ class RayEngine:
         needs = self.reserve(stage)
         gpus = needs.get("GPU", 0.0)
         self._resize(min(self._n_workers(gpus), len(tasks)), gpus)
-        name, handle = tasks[0].folder, ray.put(stage)
-        waiting = [(task, 1) for task in reversed(tasks)]
-        # A worker gets work once it is up: a cluster may be slow to find room for it, or never do.
-        running: dict[Any, tuple[Task | None, int, ActorHandle]] = {
-            worker.ready.remote(): (None, 1, worker) for worker in self._workers
-        }
-        idle: list[ActorHandle] = []
-        while waiting or any(task for task, _, _ in running.values()):
-            while waiting and idle:
-                (next_task, attempt), worker = waiting.pop(), idle.pop()
-                running[worker.compute.remote(name, handle, next_task)] = next_task, attempt, worker
-            done, _ = ray.wait(list(running), num_returns=1, timeout=PATIENCE_S)
+        jobs = Jobs(tasks)
+        crew = Crew(tasks[0].folder, ray.put(stage), AHEAD if gpus else 1)
+        self._doing = crew.doing
+        for worker in self._workers:  # a cluster may be slow to find room for it, or never do
+            crew.begin(worker)
+        while jobs.waiting or crew.working:
+            crew.hand_out(jobs)
+            done, _ = ray.wait([*crew.starting, *crew.working], num_returns=1, timeout=PATIENCE_S)
             if not done:
-                if not any(task for task, _, _ in running.values()):
+                if not crew.working:
                     log.warning("no worker has come up for %d s; %s", PATIENCE_S, room(needs))
                 continue
-            task, attempt, worker = running.pop(done[0])
             try:
-                result = ray.get(done[0])
+                result = _said(ray.get(done[0]))
             except (RayActorError, OutOfMemoryError) as error:
-                attempt = _next_attempt(task, attempt, error)
-                worker = self._replace(worker)
-                running[worker.ready.remote()] = None, attempt if task is None else 1, worker
-                waiting += [(task, attempt)] if task else []
+                less = stage.smaller() if isinstance(error, OutOfMemoryError) else None
+                if less is not None:
+                    log.warning("a worker was killed for want of memory; batches are halved")
+                    stage, crew.stage = less, ray.put(less)
+                why = str(error).strip().splitlines()[0]
+                dead, attempt = crew.lost(done[0], jobs, why, less is not None)
+                if dead in self._workers:  # not yet replaced
+                    crew.begin(self._replace(dead), attempt)
                 continue
-            idle.append(worker)
-            if task is not None:
-                yield _receipt(result)
+            if (receipt := crew.finished(done[0], jobs, result)) is not None:
+                yield receipt
+
+    def doing(self) -> list[Doing]:
+        """Return what each worker is at."""
+        return list(self._doing.values())
 
     def reserve(self, stage: Stage, n: int = 1) -> dict[str, float]:
         """Join Ray, and let the user's classes travel; return what a worker of a stage needs of it.
@@ -234,6 +232,7 @@ class RayEngine:
             "num_cpus": self.config.threads,
             "num_gpus": self._gpus,
             "memory": self.config.memory,
+            "max_concurrency": AHEAD if self._gpus else 1,
         }
         return ray.remote(Worker).options(**options).remote(self.root, self.config.threads)
 
@@ -241,6 +240,18 @@ class RayEngine:
         self._workers.remove(dead)
         self._workers.append(self._new())
         return self._workers[-1]
+
+
+def _read_ahead(stage: Stage, tasks: Sequence[Task], root: str) -> Iterator[pa.Table]:
+    """Yield the inputs of tasks; the next one is read and prepared while one is worked on."""
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(read, stage, tasks[0], root) if tasks else None
+        for at in range(len(tasks)):
+            assert following is not None
+            rows = following.result()
+            if at + 1 < len(tasks):
+                following = reader.submit(read, stage, tasks[at + 1], root)
+            yield rows
 
 
 def room(needs: Mapping[str, float], n: int = 1) -> str:
@@ -253,22 +264,6 @@ def room(needs: Mapping[str, float], n: int = 1) -> str:
         for name, amount in needs.items()
     )
     return f"a worker needs {shown}" if n == 1 else f"{n} workers at once need {shown}"
-
-
-def _next_attempt(task: Task | None, attempt: int, error: Exception) -> int:
-    """The number of the next attempt at a part, or at starting a worker.
-
-    Raises:
-        WorkerError: there were enough.
-    """
-    first_line = str(error).strip().splitlines()[0]
-    at = "as it started"
-    if task is not None:
-        at = f"on part {task.part.hash} (rows from {task.part.first} on) of {task.folder}"
-    log.warning("a worker died %s (attempt %d): %s", at, attempt, first_line)
-    if attempt == ATTEMPTS:
-        raise WorkerError(f"a worker died {ATTEMPTS} times {at}: {first_line}") from error
-    return attempt + 1
 
 
 def _guard_with_token() -> None:
@@ -292,7 +287,12 @@ def _check_reachable(address: str) -> None:
         raise PlanError(f"engine.address {address!r}: cannot join Ray: {error}") from error
 
 
-def _receipt(result: Receipt | TamisError | str) -> Receipt:
+def _said(result: Ready | Receipt | TamisError | str) -> Ready | Receipt:
+    """What a worker has done.
+
+    Raises:
+        TamisError: what it says went wrong.
+    """
     if isinstance(result, TamisError):
         raise result
     if isinstance(result, str):

@@ -18,7 +18,7 @@ from .store import whole_file
 
 MANIFEST, CONFIG = "manifest.json", "config.yaml"
 CURATED = ".curated.partial"  # becomes `curated` when it is whole
-RESULTS = (MANIFEST, "ledger.parquet", "rejected.parquet", "curated", CURATED)
+RESULTS = (MANIFEST, "status.json", "ledger.parquet", "rejected.parquet", "curated", CURATED)
 NOT_COMPARED = ("engine", "store", "out")  # they change no result
 
 

@@ -12,6 +12,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .status import STATUS, StatusFile
+
 EVERY_S = 10.0  # between plain lines
 
 
@@ -35,6 +37,16 @@ class Reporter:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(file=sys.stderr, highlight=False, markup=False)
+        self.status = StatusFile()
+
+    @contextmanager
+    def recording(self, run: Path) -> Iterator[None]:
+        """Keep what steps do in the status file of a run while the block runs."""
+        self.status = StatusFile(run / STATUS)
+        try:
+            yield
+        finally:
+            self.status = StatusFile()
 
     def say(self, text: str) -> None:
         """Show one line."""

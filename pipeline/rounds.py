@@ -106,7 +106,7 @@ class Settling:
         """
         signal = self.rounds.signal
         scorers = [
-            (step, fitted(step, self.pool.parts, self.store, engine))
+            (step, fitted(step, self.pool.parts, self.store, engine, reporter))
             for step in self.rounds.scorers
         ]
         doubted = self._with_numbers(table)

@@ -34,6 +34,7 @@ from .warmups import needs_training, planned, warmed_up
 log = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
+FILES = ("config.yaml", "ledger.parquet", "rejected.parquet", "curated")  # of a run
 MANY = 1000  # damaged files in one run: something is wrong with the disk
 
 
@@ -92,7 +93,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     if folder.is_done:
         return Result(folder, folder.manifest, was_done=True)
     try:
-        with logging_to(folder.path / "log.jsonl"):
+        with logging_to(folder.path / "log.jsonl"), reporter.recording(folder.path):
 
             def work() -> tuple[Scored, dict[str, Any]]:
                 scored = score_pool(config, store, name, reporter, settle="doubted")
@@ -100,10 +101,9 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
 
             scored, found = undamaged(store, config, work)
             record = manifest.make_manifest(config, scored.pool, scored.plan, scored.reports, began)
-            names = ["config.yaml", "ledger.parquet", "rejected.parquet", "curated"]
             stages = {step.name: step.stage for step in scored.plan.every_step}
             trained = manifest.describe_warmups(warmed_up(stages))
-            files = manifest.describe_files(folder.path, names)
+            files = manifest.describe_files(folder.path, FILES)
             record |= found | {"warmups": trained, "files": files}
             folder.finish(record)
     finally:

@@ -16,6 +16,7 @@ from .agreement import Agreement
 from .logs import printable
 from .plan import Plan, Step
 from .pool import Pool
+from .status import Status
 from .store import Store
 from .token_view import TokenView
 from .warmups import WarmedUp
@@ -94,6 +95,27 @@ def summarise_warmups(found: Sequence[WarmedUp]) -> RenderableType:
         named = Text(printable(f"adapters: {json.dumps(paths, ensure_ascii=False)}"))
         shown += [Text(printable(f"{one.signal}: {one.folder}")), table, named]
     return Group(*shown)
+
+
+def show_status(found: Status) -> RenderableType:
+    """Return how far a run is: its step, speed, workers, and what went wrong."""
+    facts = found.facts
+    lines = [found.state]
+    if facts:
+        lines[0] += f", process {facts['process']} on {facts['host']}"
+    if found.state == "lost":
+        lines[0] += f": nothing heard for {found.silent_s:,.0f} s; start it again to go on"
+    if step := facts.get("step"):
+        parts = f"{step['parts_done']:,} of {step['parts']:,} parts"
+        rows = f"{step['rows_done']:,} of {step['rows']:,} rows of this start"
+        lines.append(f"{step['name']}: {parts}, {rows}, {found.rows_per_s:,.1f} rows/s")
+        if found.seconds_left is not None:
+            lines[-1] += f", {found.seconds_left:,.0f} s left"
+    if done := facts.get("steps_done"):
+        lines.append(f"done before: {', '.join(done)}")
+    lines += [f"  {one}" for one in facts.get("workers", [])]
+    lines += [f"failed: {one}" for one in facts.get("failures", [])]
+    return Text(printable("\n".join(lines)))
 
 
 def show_tokens(view: TokenView) -> RenderableType:

@@ -5,9 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from ..stages.base import Stage
 from .round_files import keep_round
 from .store import Address, Part, Store
+
+WORKER_DIED = "worker_died"  # the status of a row that kills its worker
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,8 @@ class Task:
         whole: whether they come from more of the rows than the conversations.
         some: places in the part of the rows that take part in a later round; None for all.
         number: of the round.
+        without: places of rows that kill their worker; they get the status `worker_died`.
+        trial: nothing is kept: it is to be seen whether the worker survives.
     """
 
     part: Part
@@ -31,6 +39,8 @@ class Task:
     whole: bool = False
     some: tuple[int, ...] | None = None
     number: int = 0
+    without: tuple[int, ...] = ()
+    trial: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -47,26 +57,77 @@ class Receipt:
         n_rows: that took part.
         seconds: of the worker, reading and writing included.
         spent: figures of the stage, such as `tokens`.
+        without: row_id of rows that were left out, because they kill their worker.
     """
 
     part: Part
     n_rows: int
     seconds: float
     spent: Mapping[str, float] = field(default_factory=dict)
+    without: tuple[int, ...] = ()
 
 
-def compute(stage: Stage, task: Task, root: str) -> Receipt:
-    """Read the inputs of a part, run the stage, keep the columns."""
+def read(stage: Stage, task: Task, root: str) -> pa.Table:
+    """Read the inputs of a task, and let the stage prepare what it can without its device."""
+    rows = Store(Path(root)).read(task.part, task.reads)
+    if task.some is not None:
+        rows = rows.take(task.some)
+    elif task.without:
+        rows = rows.take(_others(task))
+    stage.prepare(rows)
+    return rows
+
+
+def compute(stage: Stage, task: Task, root: str, rows: pa.Table | None = None) -> Receipt:
+    """Run a stage on the inputs of a part, and keep the columns.
+
+    Args:
+        stage: ready to run.
+        task: what to do.
+        root: of the store.
+        rows: what `read` gave; by default it is read now.
+    """
     began = time.perf_counter()
+    if rows is None:
+        rows = read(stage, task, root)
+    added = stage(rows, task.missing, task.number)
     store = Store(Path(root))
-    rows = store.read(task.part, task.reads)
-    if task.some is None:
-        store.write(task.folder, task.part, stage(rows, task.missing), task.whole)
-    else:
-        added = stage(rows.take(task.some), task.missing, task.number)
+    if not task.trial:
+        _keep(stage, task, store, added)
+    without: tuple[int, ...] = ()
+    if task.without:
+        ids = store.read(task.part, {"row_id": Address("", "row_id")})["row_id"]
+        without = tuple(ids.take(task.without).to_pylist())
+    seconds = time.perf_counter() - began
+    return Receipt(task.part, task.n_rows, seconds, dict(stage.spent()), without)
+
+
+def _keep(stage: Stage, task: Task, store: Store, added: pa.Table) -> None:
+    if task.some is not None:
         name = stage.round_name(task.number)
         keep_round(store, task.folder, task.part.name(task.whole), name, task.some, added)
-    return Receipt(task.part, task.n_rows, time.perf_counter() - began, dict(stage.spent()))
+        return
+    if task.without:
+        added = _with_gaps(task, added)
+    store.write(task.folder, task.part, added, task.whole)
+
+
+def _others(task: Task) -> np.ndarray:
+    """The places of the rows that are not left out, (rows,) int64."""
+    return np.setdiff1d(np.arange(task.part.n_rows), task.without)
+
+
+def _with_gaps(task: Task, added: pa.Table) -> pa.Table:
+    """The columns of the other rows, with nulls for those left out, and their status."""
+    places = np.zeros(task.part.n_rows, np.int64)
+    places[_others(task)] = np.arange(len(added))
+    gone = np.isin(np.arange(task.part.n_rows), task.without)
+    whole = added.take(pa.array(places, mask=gone))
+    for at, name in enumerate(whole.column_names):
+        if name.rpartition(".")[2] == "status":
+            status = pc.if_else(pa.array(gone), WORKER_DIED, whole[name])
+            whole = whole.set_column(at, name, status)
+    return whole
 
 
 def limit_threads(stage: Stage, threads: int) -> None:

@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PlanError, TamisError, WorkerError
 from .config import Config, EngineConfig
-from .executor import ATTEMPTS, PATIENCE_S, RayEngine, room
+from .executor import RayEngine, room
+from .heartbeat import PATIENCE_S
 from .logs import Reporter
 from .pool import Pool, check_strict, find_pool, pool_key, read_pool
 from .store import Store
+from .suspect import ATTEMPTS
 from .task import limit_threads
 from .warmups import Wanted, WarmedUp, needs_training, wanted, warmed_up, with_adapters
 

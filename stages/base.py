@@ -128,6 +128,19 @@ class Stage(Params, ABC):
     def setup(self) -> None:
         """Load what is needed once per worker, such as a model."""
 
+    def prepare(self, rows: pa.Table) -> None:
+        """Make what can be made of rows before `run` gets the same table, such as tokens.
+
+        It may be called from another thread, while `run` works on other rows; default: nothing.
+        """
+
+    def smaller(self) -> "Self | None":
+        """Return this stage in less memory, or None where it takes what it takes; the default.
+
+        Results may move by rounding, and no more.
+        """
+        return None
+
     @abstractmethod
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         """Return the wanted columns for the rows."""

@@ -14,13 +14,15 @@ from pydantic import Field, PrivateAttr, field_validator
 from ..errors import ConfigError
 from .base import ROWS, Resources, Stage, resolve_device
 from .templates import check_template
-from .tokenize import Encoder, Tokenisation
+from .tokenize import Encoded, Encoder, Tokenisation
 
 if TYPE_CHECKING:  # torch and transformers
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from .models import LM
     from .passes import PassResult
+
+CONVERSATION = pa.schema([ROWS.field(name) for name in ("messages", "tools", "input_start")])
 
 
 class ModelStage(Stage):
@@ -52,6 +54,7 @@ class ModelStage(Stage):
 
     _lm: "LM | None" = PrivateAttr(default=None)
     _encoder: Encoder | None = PrivateAttr(default=None)
+    _prepared: dict[int, tuple[pa.Table, list[Encoded]]] = PrivateAttr(default_factory=dict)
     _spent: dict[str, float] = PrivateAttr(default_factory=dict)
 
     @field_validator("template")
@@ -66,7 +69,7 @@ class ModelStage(Stage):
     @property
     def reads(self) -> pa.Schema:
         """The conversation."""
-        return pa.schema([ROWS.field(name) for name in ("messages", "tools", "input_start")])
+        return CONVERSATION
 
     def identity(self) -> dict[str, Any]:
         """Return the model's content in place of its address, and what was chosen for `auto`."""
@@ -140,6 +143,26 @@ class ModelStage(Stage):
             trust_remote_code=self.trust_remote_code,
             change=change,
         )
+
+    def prepare(self, rows: pa.Table) -> None:
+        """Make tokens of the rows, for `run`."""
+        if self._encoder is not None:
+            self._prepared[id(rows)] = rows, self._encode(rows)
+
+    def smaller(self) -> Self | None:
+        """Return this stage with half the tokens in a batch."""
+        if self.batch_tokens == 1:
+            return None
+        return self.model_copy(update={"batch_tokens": self.batch_tokens // 2})
+
+    def _encoded(self, rows: pa.Table) -> list[Encoded]:
+        """Return the tokens of rows, which may have been prepared."""
+        _, found = self._prepared.pop(id(rows), (rows, None))
+        return self._encode(rows) if found is None else found
+
+    def _encode(self, rows: pa.Table) -> list[Encoded]:
+        assert self._encoder is not None
+        return self._encoder.encode(rows.select(CONVERSATION.names).to_pylist())
 
     def spent(self) -> Mapping[str, float]:
         """Tokens run through the model, with and without padding, and halved batches."""

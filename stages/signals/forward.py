@@ -49,9 +49,8 @@ class Forward(ModelStage):
         """Return the wanted columns."""
         if self._encoder is None:
             self.setup()
-        assert self._encoder is not None
         self._spent = {}
-        encoded = self._encoder.encode(rows.select(self.reads.names).to_pylist())
+        encoded = self._encoded(rows)
         columns: dict[str, pa.Array] = {
             name: pa.array([getattr(row, name) for row in encoded], column_type(name))
             for name in WITHOUT_MODEL

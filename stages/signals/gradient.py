@@ -180,8 +180,10 @@ class Gradient(ModelStage):
         if self._encoder is None:
             self.setup()
         self._spent = {}
+        encoded = self._encoded(rows)
         slabs = [
-            self._slab(rows.slice(low, SLAB), wanted) for low in range(0, max(len(rows), 1), SLAB)
+            self._slab(encoded[low : low + SLAB], wanted)
+            for low in range(0, max(len(rows), 1), SLAB)
         ]
         return pa.concat_tables(slabs)
 
@@ -191,15 +193,13 @@ class Gradient(ModelStage):
     def _ends_answers(self) -> bool:
         return self.end_token
 
-    def _slab(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
-        assert self._encoder is not None
-        encoded = self._encoder.encode(rows.select(self.reads.names).to_pylist())
+    def _slab(self, encoded: list[Encoded], wanted: Sequence[str]) -> pa.Table:
         columns = {"status": pa.array([row.status for row in encoded], pa.string())}
         if "weights" in wanted:
             from ..checkpoints import checkpoint_weights  # torch
 
             weights = checkpoint_weights(self.adapters, self.weights).astype(np.float32).tolist()
-            columns["weights"] = pa.array([weights] * len(rows), column_type("weights"))
+            columns["weights"] = pa.array([weights] * len(encoded), column_type("weights"))
         if set(wanted) - set(columns):
             columns |= self._vectors(encoded, [n for n in ("adam", "plain") if n in wanted])
         return pa.table({name: columns[name] for name in wanted})

@@ -124,9 +124,9 @@ class Neighbours(ModelStage):
         if self._encoder is None:
             self.setup()
         self._spent = {}
-        copies = self.copies_of(number)
+        encoded, copies = self._encoded(rows), self.copies_of(number)
         slabs = [
-            self._slab(rows.slice(low, SLAB), wanted, copies)
+            self._slab(rows.slice(low, SLAB), encoded[low : low + SLAB], wanted, copies)
             for low in range(0, max(len(rows), 1), SLAB)
         ]
         return pa.concat_tables(slabs)
@@ -134,11 +134,13 @@ class Neighbours(ModelStage):
     def _tokenised(self) -> Tokenisation:
         return "official" if self.mode == "official" else "exact"
 
-    def _slab(self, rows: pa.Table, wanted: Sequence[str], copies: range) -> pa.Table:
+    def _slab(
+        self, rows: pa.Table, tokens: list[Encoded], wanted: Sequence[str], copies: range
+    ) -> pa.Table:
         assert self._encoder is not None
         encoded = [
             Encoded("boundary_merge") if mismatched(row, self._encoder.window) else row
-            for row in self._encoder.encode(rows.select(super().reads.names).to_pylist())
+            for row in tokens
         ]
         columns = {"status": pa.array([row.status for row in encoded], pa.string())}
         if set(wanted) - set(columns):

@@ -1,11 +1,14 @@
 import os
+import subprocess
+import sys
 from contextlib import closing
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 import ray
 from tamis.errors import ContractError, PlanError, WorkerError
-from tamis.pipeline import executor, lookup
+from tamis.pipeline import lookup, suspect
 from tamis.pipeline.config import EngineConfig
 from tamis.pipeline.executor import LocalEngine, RayEngine, open_engine
 from tamis.pipeline.store import Address, Part, Store
@@ -36,11 +39,17 @@ class Mine(Scorer):
             return pa.array(["x"] * len(rows))
         if first == "2a" and self.mode == "raise":
             raise KeyError("no such thing")
-        if first == "2a" and self.mode in ("die", "die-once"):
-            mark = pathlib.Path(self.folder, "died")
-            if self.mode == "die" or not mark.exists():
-                mark.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+        every = rows["sample_id"].to_pylist()
+        mark = pathlib.Path(self.folder, "died")
+        dies = {
+            "die": "2b" in every,  # one row of a part
+            "die-once": first == "2a" and not mark.exists(),
+            "die-together": "2a" in every and "2b" in every,
+            "die-always": True,
+        }
+        if dies.get(self.mode):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         return pa.array([1.0] * len(rows))
 """
 
@@ -125,16 +134,40 @@ class TestRay:
         assert {receipt.part for receipt in found} == set(PARTS)
         assert store.missing("once-k", ("score",), PARTS) == {}
 
-    def test_a_part_that_kills_its_workers_ends_the_run_and_the_rest_is_kept(
+    def test_a_row_that_kills_its_workers_gets_a_status_and_the_run_goes_on(
         self, tmp_path, store, ray_engine, monkeypatch, caplog
     ):
-        monkeypatch.setattr(executor, "ATTEMPTS", 2)
-        with pytest.raises(WorkerError, match=f"died 2 times on part {PARTS[2].hash}"):
-            list(ray_engine.run(stage(tmp_path, "die"), tasks("die-k")))
+        monkeypatch.setattr(suspect, "ATTEMPTS", 2)
+        both = [replace(task, missing=["score", "status"]) for task in tasks("die-k")]
+        found = list(ray_engine.run(stage(tmp_path, "die"), both))
+        assert {receipt.part: receipt.without for receipt in found} == {
+            part: (21,) if part is PARTS[2] else () for part in PARTS
+        }
         assert f"a worker died on part {PARTS[2].hash} (rows from 20 on)" in caplog.text
-        assert "(attempt 1)" in caplog.text
-        assert PARTS[2] in store.missing("die-k", ("score",), PARTS)
-        assert len(store.missing("die-k", ("score",), PARTS)) < 5
+        assert "its rows are tried by halves" in caplog.text
+        places = {name: Address("die-k", name) for name in ("score", "status")}
+        assert store.read(PARTS[2], places).to_pylist() == [
+            {"score": 1.0, "status": "ok"},
+            {"score": None, "status": "worker_died"},
+        ]
+
+    def test_a_part_that_kills_its_workers_as_a_whole_ends_the_run_and_the_rest_is_kept(
+        self, tmp_path, store, ray_engine, monkeypatch
+    ):
+        monkeypatch.setattr(suspect, "ATTEMPTS", 2)
+        said = f"died 2 times more on part {PARTS[2].hash} .*none of the rows"
+        with pytest.raises(WorkerError, match=said):
+            list(ray_engine.run(stage(tmp_path, "die-together"), tasks("whole-k")))
+        assert PARTS[2] in store.missing("whole-k", ("score",), PARTS)
+        assert len(store.missing("whole-k", ("score",), PARTS)) < 5
+
+    def test_where_every_row_kills_it_is_not_the_rows(
+        self, tmp_path, store, ray_engine, monkeypatch
+    ):
+        monkeypatch.setattr(suspect, "ATTEMPTS", 1)
+        monkeypatch.setattr(suspect, "MANY", 1)
+        with pytest.raises(WorkerError, match="a worker died on each of 2 rows of part"):
+            list(ray_engine.run(stage(tmp_path, "die-always"), tasks("always-k")))
 
     def test_errors_of_ours_arrive_as_they_are(self, tmp_path, store, ray_engine):
         with pytest.raises(ContractError, match="must return an Arrow array of floats"):
@@ -160,3 +193,68 @@ def test_a_cluster_that_is_not_there_is_named(tmp_path, store):
         engine = RayEngine(EngineConfig(address=address), str(store.root))
         with pytest.raises(PlanError, match=f"'{address}': cannot join Ray: .*refused"):
             list(engine.run(stage(tmp_path), tasks()))
+
+
+# Takes as much memory as its batch asks for, in a cluster that allows little more than is used now.
+HUNGRY = """
+import os, sys
+free = next(int(line.split()[1]) for line in open("/proc/meminfo") if "MemAvailable" in line)
+total = next(int(line.split()[1]) for line in open("/proc/meminfo") if "MemTotal" in line)
+os.environ["RAY_memory_usage_threshold"] = str(1 - (free - 3_000_000) / total)
+os.environ["RAY_memory_monitor_refresh_ms"] = "50"
+import logging, time
+from pathlib import Path
+import numpy as np
+import pyarrow as pa
+from tamis.pipeline.config import EngineConfig
+from tamis.pipeline.executor import RayEngine
+from tamis.pipeline.store import Address, Part, Store
+from tamis.pipeline.task import Task
+from tamis.stages.base import Stage
+import ray
+
+logging.basicConfig(level=logging.WARNING, format="%(message)s")
+
+
+class Hungry(Stage):
+    gigabytes: float = 6.0
+
+    @property
+    def reads(self):
+        return pa.schema([("sample_id", pa.string())])
+
+    @property
+    def adds(self):
+        return pa.schema([("n", pa.float64())])
+
+    def smaller(self):
+        return self.model_copy(update={"gigabytes": self.gigabytes / 2})
+
+    def run(self, rows, wanted):
+        held = []
+        for _ in range(round(self.gigabytes * 10)):
+            held.append(np.ones(12_500_000))
+            time.sleep(0.02)
+        return pa.table({"n": [self.gigabytes] * len(rows)})
+
+
+ray.cloudpickle.register_pickle_by_value(sys.modules["__main__"])
+store, part = Store(Path(sys.argv[1])), Part("a" * 32, 0, 1)
+rows = pa.table({"position": pa.array([0], pa.int32()), "sample_id": ["x"]})
+store.write_rows(part, rows)
+engine = RayEngine(EngineConfig(workers=1), sys.argv[1])
+tasks = [Task(part, ["n"], {"sample_id": Address("", "sample_id")}, "hungry-k")]
+list(engine.run(Hungry(), tasks))
+engine.close()
+print("took", store.read(part, {"n": Address("hungry-k", "n")})["n"][0])
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_killed_for_want_of_memory_goes_on_with_less(tmp_path):
+    """By Ray's own memory monitor."""
+    done = subprocess.run(
+        [sys.executable, "-c", HUNGRY, str(tmp_path)], capture_output=True, text=True, timeout=300
+    )
+    assert "batches are halved" in done.stderr
+    assert done.stdout.split("took")[1].strip() in ("3.0", "1.5", "0.75")

@@ -1,0 +1,160 @@
+"""How far a run is: a small file in its folder, written while it works, readable from anywhere.
+
+    runs/<name>/status.json   step, parts and rows done, rows per second, who works on what, and
+                              what went wrong so far; renewed every few seconds
+
+`tamis status RUN` shows it, from another terminal or any machine that sees the folder.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from .folder import CONFIG, MANIFEST
+from .heartbeat import BEAT_S, Doing
+from .store import whole_file
+
+STATUS = "status.json"
+LOST_S = 60.0  # without a sign of life: the process is gone, or its machine
+FAILURES = 20  # that are shown, the last ones
+
+
+@dataclass
+class StatusFile:
+    """What a run says of itself while it works.
+
+    Attributes:
+        path: of the file; None: nothing is written.
+    """
+
+    path: Path | None = None
+    _facts: dict[str, Any] = field(default_factory=dict)
+    _written: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._facts = {
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "began": time.time(),
+            "steps_done": [],
+            "failures": [],
+        }
+
+    def begin(self, step: str, parts: int, parts_there: int, rows: int) -> None:
+        """Say that a step begins.
+
+        Args:
+            step: its name.
+            parts: of the pool.
+            parts_there: that were computed before.
+            rows: to be computed.
+        """
+        self._write(
+            at_once=True,
+            step={
+                "name": step,
+                "parts": parts,
+                "parts_done": parts_there,
+                "rows": rows,
+                "rows_done": 0,
+                "began": time.time(),
+            },
+        )
+
+    def part(self, rows: int) -> None:
+        """Say that a part of the step is done."""
+        step = self._facts["step"]
+        self._write(
+            step=step
+            | {"parts_done": step["parts_done"] + 1, "rows_done": step["rows_done"] + rows}
+        )
+
+    def done(self) -> None:
+        """Say that the step is done."""
+        step = self._facts.pop("step")
+        self._write(at_once=True, steps_done=[*self._facts["steps_done"], step["name"]], workers=[])
+
+    def failed(self, what: str) -> None:
+        """Say what went wrong, and did not stop the run."""
+        self._write(at_once=True, failures=[*self._facts["failures"], what][-FAILURES:])
+
+    def alive(self, doing: Sequence[Doing]) -> None:
+        """Say who works on what now."""
+        self._write(workers=[str(one) for one in doing])
+
+    def _write(self, at_once: bool = False, **facts: Any) -> None:  # noqa: ANN401 - JSON
+        with self._lock:
+            self._facts |= facts
+            now = time.monotonic()
+            if self.path is None or (not at_once and now - self._written < BEAT_S):
+                return
+            self._written = now
+            with whole_file(self.path) as partial:
+                text = json.dumps(self._facts | {"updated": time.time()}, ensure_ascii=False)
+                partial.write_text(text + "\n", "utf-8")
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run is.
+
+    Attributes:
+        state: done, working, or lost (nothing is heard of it).
+        facts: what the file says; empty where there is none.
+        silent_s: since it was written.
+    """
+
+    state: str
+    facts: Mapping[str, Any]
+    silent_s: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all that is known."""
+        figures = {"rows_per_s": self.rows_per_s, "seconds_left": self.seconds_left}
+        return {"state": self.state, "silent_s": self.silent_s, **figures, **self.facts}
+
+    @property
+    def rows_per_s(self) -> float:
+        """Of the step that runs, since it began."""
+        step = self.facts.get("step") or {}
+        seconds = self.facts.get("updated", 0) - step.get("began", 0)
+        return float(step.get("rows_done", 0) / seconds) if step and seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the step that runs; None where nothing is known of it yet."""
+        step, rate = self.facts.get("step") or {}, self.rows_per_s
+        return float((step["rows"] - step["rows_done"]) / rate) if rate else None
+
+
+def status_of(run: str) -> Status:
+    """Return how a run is.
+
+    Args:
+        run: its folder.
+
+    Raises:
+        ConfigError: no run lies there.
+    """
+    folder = Path(run)
+    if not (folder / CONFIG).is_file():
+        raise ConfigError(f"{run!r} is not the folder of a run: it has no {CONFIG}")
+    path = folder / STATUS
+    facts: dict[str, Any] = {}
+    if path.is_file():
+        try:
+            facts = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise ConfigError(f"{str(path)!r} is not readable JSON: {error}") from error
+    if (folder / MANIFEST).is_file():
+        return Status("done", facts)
+    silent = time.time() - facts.get("updated", 0.0)
+    return Status("working" if silent < LOST_S else "lost", facts, silent if facts else 0.0)

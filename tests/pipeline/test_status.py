@@ -1,0 +1,71 @@
+import json
+import time
+
+import pytest
+from tamis.errors import ConfigError
+from tamis.pipeline import status as module
+from tamis.pipeline.heartbeat import Doing
+from tamis.pipeline.status import StatusFile, status_of
+from tamis.pipeline.summary import show_status
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BEAT_S", 0.0)
+    (tmp_path / "config.yaml").write_text("name: run\n")
+    return tmp_path
+
+
+def test_while_it_works(run, monkeypatch):
+    file = StatusFile(run / "status.json")
+    file.begin("length", 4, 0, 64)
+    file.done()
+    file.begin("base", 4, 1, 48)
+    file.alive([Doing("process 7 on host", "part abc")])
+    monkeypatch.setattr(time, "time", lambda now=time.time(): now + 8)
+    file.part(16)
+    file.failed("row 3 kills its worker")
+    found = status_of(str(run))
+    assert found.state == "working"
+    assert found.rows_per_s == pytest.approx(2.0, rel=0.1)
+    assert found.seconds_left == pytest.approx(16.0, rel=0.1)
+    shown = show_status(found).plain
+    assert "base: 2 of 4 parts, 16 of 48 rows of this start" in shown
+    assert "done before: length" in shown
+    assert "process 7 on host: part abc" in shown
+    assert "failed: row 3 kills its worker" in shown
+    assert json.loads(json.dumps(found.as_json()))["seconds_left"] == found.seconds_left
+
+
+def test_nothing_done_yet_says_no_time_left(run):
+    StatusFile(run / "status.json").begin("base", 4, 0, 64)
+    assert status_of(str(run)).seconds_left is None
+
+
+def test_a_run_of_which_nothing_is_heard_is_lost(run, monkeypatch):
+    StatusFile(run / "status.json").begin("base", 4, 0, 64)
+    monkeypatch.setattr(time, "time", lambda now=time.time(): now + 3600)
+    found = status_of(str(run))
+    assert found.state == "lost"
+    assert "nothing heard for 3,600 s; start it again to go on" in show_status(found).plain
+
+
+def test_a_finished_run(run):
+    (run / "manifest.json").write_text("{}")
+    assert status_of(str(run)).state == "done"
+
+
+def test_what_is_no_run(run, tmp_path):
+    with pytest.raises(ConfigError, match=r"is not the folder of a run: it has no config\.yaml"):
+        status_of(str(tmp_path / "none"))
+    (run / "status.json").write_text("{broken")
+    with pytest.raises(ConfigError, match="is not readable JSON"):
+        status_of(str(run))
+
+
+def test_without_a_path_nothing_is_written(tmp_path):
+    file = StatusFile()
+    file.begin("base", 4, 0, 64)
+    file.part(16)
+    file.done()
+    assert list(tmp_path.iterdir()) == []
