@@ -1,7 +1,7 @@
 """Which worker of the Ray engine is at what: hands jobs out, and takes back those of the dead."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import WorkerError
 from .heartbeat import Doing
@@ -9,10 +9,8 @@ from .suspect import ATTEMPTS, Job, Jobs, where
 from .task import Receipt
 from .worker import Ready
 
-if TYPE_CHECKING:
-    from ray import ObjectRef
-    from ray.actor import ActorHandle
-
+Reference = Any  # Ray's, which only the engine imports
+Handle = Any
 log = logging.getLogger(__name__)
 
 
@@ -26,7 +24,7 @@ class Crew:
         doing: who does what; read by another thread.
     """
 
-    def __init__(self, folder: str, stage: "ObjectRef", depth: int) -> None:
+    def __init__(self, folder: str, stage: Reference, depth: int) -> None:
         """Begin without workers.
 
         Args:
@@ -35,13 +33,13 @@ class Crew:
             depth: how many jobs a worker has at once; it computes one of them.
         """
         self.folder, self.stage, self.depth = folder, stage, depth
-        self.starting: dict[ObjectRef, tuple[int, ActorHandle]] = {}
-        self.working: dict[ObjectRef, tuple[Job, ActorHandle]] = {}
+        self.starting: dict[Reference, tuple[int, Handle]] = {}
+        self.working: dict[Reference, tuple[Job, Handle]] = {}
         self.doing: dict[Any, Doing] = {}
-        self._free: list[ActorHandle] = []
-        self._names: dict[ActorHandle, str] = {}
+        self._free: list[Handle] = []
+        self._names: dict[Handle, str] = {}
 
-    def begin(self, worker: "ActorHandle", attempt: int = 1) -> None:
+    def begin(self, worker: Handle, attempt: int = 1) -> None:
         """Let a worker set the stage up; it gets jobs once it is ready."""
         reference = worker.begin.remote(self.folder, self.stage)
         self.starting[reference] = attempt, worker
@@ -55,9 +53,7 @@ class Crew:
             self.working[reference] = job, worker
             self.doing[reference] = Doing(self._names[worker], where(job.task))
 
-    def finished(
-        self, reference: "ObjectRef", jobs: Jobs, result: Ready | Receipt
-    ) -> Receipt | None:
+    def finished(self, reference: Reference, jobs: Jobs, result: Ready | Receipt) -> Receipt | None:
         """Note what a worker has finished; return the receipt of a task, None of anything else."""
         del self.doing[reference]
         if isinstance(result, Ready):
@@ -70,8 +66,8 @@ class Crew:
         return result if jobs.done(job) else None
 
     def lost(
-        self, reference: "ObjectRef", jobs: Jobs, why: str, in_less_memory: bool = False
-    ) -> tuple["ActorHandle", int]:
+        self, reference: Reference, jobs: Jobs, why: str, in_less_memory: bool = False
+    ) -> tuple[Handle, int]:
         """Note that a worker has died at something; return it, and the attempt of the next one.
 
         Args:

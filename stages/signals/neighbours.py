@@ -134,14 +134,14 @@ class Neighbours(ModelStage):
     def _tokenised(self) -> Tokenisation:
         return "official" if self.mode == "official" else "exact"
 
-    def _slab(
-        self, rows: pa.Table, tokens: list[Encoded], wanted: Sequence[str], copies: range
-    ) -> pa.Table:
+    def _encode(self, rows: pa.Table) -> list[Encoded]:
         assert self._encoder is not None
-        encoded = [
-            Encoded("boundary_merge") if mismatched(row, self._encoder.window) else row
-            for row in tokens
-        ]
+        found, window = super()._encode(rows), self._encoder.window
+        return [Encoded("boundary_merge") if mismatched(row, window) else row for row in found]
+
+    def _slab(
+        self, rows: pa.Table, encoded: list[Encoded], wanted: Sequence[str], copies: range
+    ) -> pa.Table:
         columns = {"status": pa.array([row.status for row in encoded], pa.string())}
         if set(wanted) - set(columns):
             usable = np.array([i for i, row in enumerate(encoded) if row.answers], dtype=np.int64)

@@ -16,13 +16,18 @@ def run(tmp_path, monkeypatch):
     return tmp_path
 
 
+def later(monkeypatch, seconds):
+    then = time.time() + seconds
+    monkeypatch.setattr(time, "time", lambda: then)
+
+
 def test_while_it_works(run, monkeypatch):
     file = StatusFile(run / "status.json")
     file.begin("length", 4, 0, 64)
     file.done()
     file.begin("base", 4, 1, 48)
     file.alive([Doing("process 7 on host", "part abc")])
-    monkeypatch.setattr(time, "time", lambda now=time.time(): now + 8)
+    later(monkeypatch, 8)
     file.part(16)
     file.failed("row 3 kills its worker")
     found = status_of(str(run))
@@ -44,7 +49,7 @@ def test_nothing_done_yet_says_no_time_left(run):
 
 def test_a_run_of_which_nothing_is_heard_is_lost(run, monkeypatch):
     StatusFile(run / "status.json").begin("base", 4, 0, 64)
-    monkeypatch.setattr(time, "time", lambda now=time.time(): now + 3600)
+    later(monkeypatch, 3600)
     found = status_of(str(run))
     assert found.state == "lost"
     assert "nothing heard for 3,600 s; start it again to go on" in show_status(found).plain
