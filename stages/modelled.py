@@ -156,7 +156,9 @@ class ModelStage(Stage):
         return self.model_copy(update={"batch_tokens": self.batch_tokens // 2})
 
     def _encoded(self, rows: pa.Table) -> list[Encoded]:
-        """Return the tokens of rows, which may have been prepared."""
+        """Return the tokens of rows, which may have been prepared; sets up if nobody has."""
+        if self._encoder is None:
+            self.setup()
         _, found = self._prepared.pop(id(rows), (rows, None))
         return self._encode(rows) if found is None else found
 

@@ -155,8 +155,6 @@ class Divergence(ModelStage):
 
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         """Return the wanted columns."""
-        if self._encoder is None:
-            self.setup()
         self._spent = {}
         encoded = self._encoded(rows)
         columns: dict[str, pa.Array | pa.ChunkedArray] = {

@@ -47,8 +47,6 @@ class Forward(ModelStage):
 
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         """Return the wanted columns."""
-        if self._encoder is None:
-            self.setup()
         self._spent = {}
         encoded = self._encoded(rows)
         columns: dict[str, pa.Array] = {

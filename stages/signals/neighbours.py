@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # torch
 T = TypeVar("T")
 SLAB = 128
 """Rows worked on at a time, which bounds the memory beside model and result: 16 bytes per copy and
-scored token, so 126 MB if each of the rows has 2,048 of them and 30 copies."""
+scored token, 126 MB where each of the rows has 2,048 of them and 30 copies."""
 COLUMNS = {
     "delta": pa.list_(pa.float32()),
     "given_mean": pa.list_(pa.float64()),
@@ -121,8 +121,6 @@ class Neighbours(ModelStage):
 
     def run_round(self, rows: pa.Table, wanted: Sequence[str], number: int) -> pa.Table:
         """Return the wanted columns for the copies of one round."""
-        if self._encoder is None:
-            self.setup()
         self._spent = {}
         encoded, copies = self._encoded(rows), self.copies_of(number)
         slabs = [

@@ -26,6 +26,7 @@ def test_from_config_to_curated(tmp_path):
         "config.yaml",
         "manifest.json",
         "log.jsonl",
+        "status.json",
         "ledger.parquet",
         "rejected.parquet",
         "curated",
