@@ -10,15 +10,16 @@ import sys
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from .. import __version__
 from ..errors import TamisError
 from .config import Config
 from .load import load
-from .logs import Reporter, printable
+from .logs import Reporter, printable, show
 from .overrides import Overrides
 from .prune import prune
+from .store_commands import commands as store_commands
 
 app = typer.Typer(
     help="Choose what to fine-tune on: score a pool, pick a budget, export a curated dataset.",
@@ -75,7 +76,7 @@ def select(
     from .summary import summarise
 
     result = run.select(loaded, Reporter(), overwrite)
-    _show(summarise(result.folder.path, result.manifest, result.was_done))
+    show(summarise(result.folder.path, result.manifest, result.was_done))
 
 
 @app.command()
@@ -98,7 +99,7 @@ def score(
     from .summary import summarise_scores
 
     path, table = run.score(loaded, Reporter())
-    _show(summarise_scores(path, table, list(loaded.scorers)))
+    show(summarise_scores(path, table, list(loaded.scorers)))
 
 
 @app.command()
@@ -120,7 +121,7 @@ def agreement(
     from .agreement import agreement as compare
     from .summary import summarise_agreement
 
-    _show(summarise_agreement(compare(loaded, Reporter())))
+    show(summarise_agreement(compare(loaded, Reporter())))
 
 
 @app.command()
@@ -138,7 +139,7 @@ def plan(
     """Show the steps of a config, their columns, and what is computed already."""
     said = Overrides(data or (), model, budget, limit, None, store, None, dtype, sets or ())
     loaded = load(config, said, allow_code)
-    _show(_described(loaded))
+    show(_described(loaded))
 
 
 @app.command()
@@ -158,10 +159,11 @@ def warmup(
     from .summary import summarise_warmups
     from .training import warm_up
 
-    _show(summarise_warmups(warm_up(loaded, Reporter())))
+    show(summarise_warmups(warm_up(loaded, Reporter())))
 
 
 app.command()(prune)
+app.add_typer(store_commands, name="store")
 
 
 @app.command()
@@ -179,7 +181,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(found.as_json(), ensure_ascii=False))
     else:
-        _show(show_status(found))
+        show(show_status(found))
     if found.state == "lost":
         raise typer.Exit(1)
 
@@ -202,7 +204,7 @@ def tokens(
     if as_json:
         typer.echo(json.dumps(found.as_json()))  # escaped: it may go to a terminal
     else:
-        _show(show_tokens(found))
+        show(show_tokens(found))
 
 
 def _described(config: Config) -> RenderableType:
@@ -244,13 +246,6 @@ def _main(
     ] = False,
 ) -> None:
     pass
-
-
-def _show(what: RenderableType) -> None:
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 140  # a file or a pipe has no edge that lines must be folded at
-    console.print(what)
 
 
 def main() -> None:

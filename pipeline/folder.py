@@ -16,9 +16,9 @@ from ..errors import ConfigError
 from .config import Config
 from .store import whole_file
 
-MANIFEST, CONFIG = "manifest.json", "config.yaml"
+MANIFEST, CONFIG, USES = "manifest.json", "config.yaml", "uses.json"
 CURATED = ".curated.partial"  # becomes `curated` when it is whole
-RESULTS = (MANIFEST, "status.json", "ledger.parquet", "rejected.parquet", "curated", CURATED)
+RESULTS = (MANIFEST, USES, "status.json", "ledger.parquet", "rejected.parquet", "curated", CURATED)
 NOT_COMPARED = ("engine", "store", "out")  # they change no result
 
 

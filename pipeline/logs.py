@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .status import STATUS, StatusFile
@@ -22,6 +22,14 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
     )
+
+
+def show(what: RenderableType) -> None:
+    """Print for a person to read, on standard output."""
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 140  # a file or a pipe has no edge that lines must be folded at
+    console.print(what)
 
 
 class Counter(Protocol):

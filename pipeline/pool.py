@@ -139,18 +139,25 @@ def pool_key(config: Config) -> str:
 
 def find_pool(store: Store, name: str) -> Pool | None:
     """Return a pool that was read before, if all its rows are still there."""
+    pool = load_pool(store, name)
+    if pool is None:
+        return None
+    whole = (_folder(store, name) / "rejected.parquet").is_file()
+    return pool if whole and all(store.has_rows(part) for part in pool.parts) else None
+
+
+def load_pool(store: Store, name: str) -> Pool | None:
+    """Return what a store says of a pool, whether its rows are there or not; None if nothing."""
     path = _folder(store, name) / "pool.json"
     if not path.is_file():
         return None
     try:
         facts = json.loads(path.read_text("utf-8"))
         facts["parts"] = tuple(Part(**part) for part in facts["parts"])
-        pool = Pool(**facts | {"extras": tuple(facts["extras"])})
+        return Pool(**facts | {"extras": tuple(facts["extras"])})
     except (ValueError, TypeError, KeyError) as error:
-        log.warning("%s is damaged (%s): the input is read again", path, error)
+        log.warning("%s is damaged (%s)", path, error)
         return None
-    whole = (_folder(store, name) / "rejected.parquet").is_file()
-    return pool if whole and all(store.has_rows(part) for part in pool.parts) else None
 
 
 def read_pool(config: Config, store: Store, name: str, progress: Callable[[int], None]) -> Pool:

@@ -1,6 +1,5 @@
 """A run from config to curated dataset, top to bottom."""
 
-import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -29,9 +28,8 @@ from .rounds import Settle, Settling, find_rounds
 from .store import Store, whole_file
 from .targets import as_pools, pin_targets
 from .training import prepared
+from .uses import note_uses
 from .warmups import needs_training, planned, warmed_up
-
-log = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
 FILES = ("config.yaml", "ledger.parquet", "rejected.parquet", "curated")  # of a run
@@ -93,6 +91,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     if folder.is_done:
         return Result(folder, folder.manifest, was_done=True)
     try:
+        note_uses(folder.path, store, pool, plan)
         with logging_to(folder.path / "log.jsonl"), reporter.recording(folder.path):
 
             def work() -> tuple[Scored, dict[str, Any]]:
@@ -164,6 +163,7 @@ def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:
     fingerprint = manifest.result_fingerprint(config, scored.pool, scored.plan)
     folder = claim(config, fingerprint)
     try:
+        note_uses(folder.path, store, scored.pool, scored.plan)
         with whole_file(folder.path / "scores.parquet") as partial:
             pq.write_table(table, partial, compression="zstd")
     finally:

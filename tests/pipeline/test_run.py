@@ -27,6 +27,7 @@ def test_from_config_to_curated(tmp_path):
         "manifest.json",
         "log.jsonl",
         "status.json",
+        "uses.json",
         "ledger.parquet",
         "rejected.parquet",
         "curated",

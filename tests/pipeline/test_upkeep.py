@@ -1,0 +1,100 @@
+import os
+import time
+
+import pytest
+from tamis.errors import ConfigError
+from tamis.pipeline.run import select
+from tamis.pipeline.store import Store
+from tamis.pipeline.upkeep import YOUNG_S, drop, look, uses_in
+from tamis.tests.runs import digest, quiet, run_config
+
+LATER = time.time() + 2 * YOUNG_S
+
+
+def entries(folder, outs=("runs",), now=LATER):
+    store = Store(folder / "store")
+    return look(store, uses_in(store, [str(folder / out) for out in outs]), now)
+
+
+def by_use(found):
+    return {entry.folder.name.rpartition("-")[0] or entry.folder.name: entry for entry in found}
+
+
+def test_what_a_run_needs_stays(tmp_path):
+    result = select(run_config(tmp_path), quiet())
+    before = digest(result.folder.path)
+    found = entries(tmp_path)
+    assert {name: len(entry.idle) for name, entry in by_use(found).items()} == {
+        "column": 0,
+        "length": 0,
+        "pools": 0,
+        "rows": 0,
+    }
+    assert all(entry.runs == (str(result.folder.path),) for entry in found)
+    drop(found)
+    again = select(run_config(tmp_path), quiet(), overwrite=True)
+    assert all(step["computed"] == 0 for step in again.manifest["steps"])
+    assert digest(again.folder.path) == before
+
+
+def test_of_no_run_everything_may_go(tmp_path):
+    select(run_config(tmp_path), quiet())
+    (tmp_path / "other").mkdir()
+    found = entries(tmp_path, ["other"])
+    assert all(entry.runs == () and len(entry.idle) == entry.n_files for entry in found)
+    drop(found)
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_steps_and_parts_of_another_run_go_and_shared_ones_stay(tmp_path):
+    """Two runs share their first parts; the second has more rows and another scorer."""
+    first = select(run_config(tmp_path, n=48, part_rows=16), quiet())
+    more = {"scorers": {"short": {"use": "random"}, "long": {"use": "length", "unit": "chars"}}}
+    config = run_config(tmp_path, n=80, part_rows=16, name="second", **more)
+    shared = digest(first.folder.path)
+    second = select(config, quiet())
+    for path in sorted(second.folder.path.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    found = by_use(entries(tmp_path))
+    assert len(found["random"].idle) == found["random"].n_files
+    assert found["random"].runs == ()
+    assert 0 < len(found["length"].idle) < found["length"].n_files
+    assert 0 < len(found["rows"].idle) < found["rows"].n_files
+    assert len(found["pools"].idle) == 2  # pool.json and rejected.parquet
+    drop(list(found.values()))
+    again = select(run_config(tmp_path, n=48, part_rows=16), quiet(), overwrite=True)
+    assert all(step["computed"] == 0 for step in again.manifest["steps"])
+    assert digest(again.folder.path) == shared
+
+
+def test_leftovers_go_but_nothing_young(tmp_path):
+    select(run_config(tmp_path), quiet())
+    column = next((tmp_path / "store").glob("length-*/score/*.parquet"))
+    for name in (f".{column.name}.1-a.partial", f"{column.name}.damaged"):
+        column.with_name(name).write_bytes(b"x")
+    assert {path.suffix for entry in entries(tmp_path) for path in entry.idle} == {
+        ".partial",
+        ".damaged",
+    }
+    assert not any(entry.idle for entry in entries(tmp_path, now=time.time()))
+
+
+def test_a_run_that_works_is_not_disturbed(tmp_path):
+    result = select(run_config(tmp_path), quiet())
+    (result.folder.path / "manifest.json").unlink()
+    with pytest.raises(ConfigError, match="works right now; wait until it has ended"):
+        entries(tmp_path)
+    os.utime(result.folder.path / "status.json")
+
+
+def test_runs_of_other_stores_do_not_count(tmp_path):
+    select(run_config(tmp_path, store=str(tmp_path / "elsewhere")), quiet())
+    select(run_config(tmp_path, name="here"), quiet())
+    assert {entry.runs for entry in entries(tmp_path)} == {(str(tmp_path / "runs" / "here"),)}
+
+
+def test_mistakes(tmp_path):
+    with pytest.raises(ConfigError, match="none' is no folder of runs"):
+        uses_in(Store(tmp_path), [str(tmp_path / "none")])
+    with pytest.raises(ConfigError, match="none' is no store: there is no such folder"):
+        look(Store(tmp_path / "none"), {})
