@@ -287,13 +287,13 @@ def _check_reachable(address: str) -> None:
         raise PlanError(f"engine.address {address!r}: cannot join Ray: {error}") from error
 
 
-def _said(result: Ready | Receipt | TamisError | str) -> Ready | Receipt:
+def _said(result: Ready | Receipt | TamisError | OSError | str) -> Ready | Receipt:
     """What a worker has done.
 
     Raises:
-        TamisError: what it says went wrong.
+        TamisError, OSError: what it says went wrong, such as a full disk.
     """
-    if isinstance(result, TamisError):
+    if isinstance(result, TamisError | OSError):
         raise result
     if isinstance(result, str):
         raise WorkerError(f"a worker failed unexpectedly:\n{result}")

@@ -36,7 +36,7 @@ class Worker:
         self.stage: Stage | None = None
         self.turn = threading.Lock()
 
-    def begin(self, folder: str, stage: Stage) -> Ready | TamisError | str:
+    def begin(self, folder: str, stage: Stage) -> Ready | TamisError | OSError | str:
         """Set a stage up, such as by loading its model; return what went wrong if something did.
 
         Args:
@@ -51,19 +51,19 @@ class Worker:
                     stage.setup()
                     self.folder, self.stage = folder, stage
                 return Ready(f"process {os.getpid()} on {socket.gethostname()}")
-            except TamisError as error:
+            except (TamisError, OSError) as error:
                 return error
             except Exception:  # anything else is reported with its traceback, and ends the run
                 return traceback.format_exc()
 
-    def compute(self, task: Task) -> Receipt | TamisError | str:
+    def compute(self, task: Task) -> Receipt | TamisError | OSError | str:
         """Return a receipt, or what went wrong."""
         try:
             assert self.stage is not None
             rows = read(self.stage, task, self.root)
             with self.turn:
                 return compute(self.stage, task, self.root, rows)
-        except TamisError as error:
+        except (TamisError, OSError) as error:
             return error
         except Exception:  # anything else is reported with its traceback, and ends the run
             return traceback.format_exc()

@@ -71,11 +71,15 @@ def test_a_stage_is_set_up_once_for_a_step(store):
     assert store.missing("count-k", ("n",), [PART]) == {}
 
 
-@pytest.mark.parametrize("error", [ModelError("no such model"), KeyError("else")])
-def test_what_goes_wrong_is_returned(store, error):
+@pytest.mark.parametrize("error", [ModelError("no such model"), OSError(28, "full")])
+def test_what_the_user_can_mend_is_returned_as_it_is(store, error):
     worker, stage = worker_of(store, error=error)
-    found = worker.begin("count-k", stage)
-    assert found is error if isinstance(error, ModelError) else "KeyError: 'else'" in found
+    assert worker.begin("count-k", stage) is error
+
+
+def test_anything_else_is_returned_as_a_traceback(store):
+    worker, stage = worker_of(store, error=KeyError("else"))
+    assert "KeyError: 'else'" in worker.begin("count-k", stage)
     worker, stage = worker_of(store)
     worker.begin("count-k", stage)
     assert isinstance(worker.compute(Task(PART, ["m"], TASK.reads, "count-k")), str)
