@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigError
 from ..stages.base import Stage
@@ -63,9 +64,10 @@ def uses_of(run: Path) -> Uses:
         ConfigError: it does not say; it was made by an earlier version, or its file is damaged.
     """
     try:
-        facts = json.loads((run / USES).read_text("utf-8"))
-        return Uses(**{n: v if n == "store" else tuple(v) for n, v in facts.items()})
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        facts: dict[str, Any] = json.loads((run / USES).read_text("utf-8"))
+        lists = (tuple(facts[name]) for name in ("pools", "steps", "warmups"))
+        return Uses(str(facts["store"]), *lists)
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(
             f"{run} does not say what it needs of its store ({USES}: {type(error).__name__}); run "
             f"its {CONFIG} again, or remove the folder"
