@@ -135,7 +135,6 @@ def _say_without(name: str, receipt: Receipt, reporter: Reporter) -> None:
         said = f"{name}: rows {rows} kill their worker; their status is worker_died"
         log.warning(said)
         reporter.say(said)
-        reporter.status.failed(said)
 
 
 def _say_spent(name: str, spent: Mapping[str, float], reporter: Reporter) -> None:

@@ -237,6 +237,9 @@ class RayEngine:
         return ray.remote(Worker).options(**options).remote(self.root, self.config.threads)
 
     def _replace(self, dead: "ActorHandle") -> "ActorHandle":
+        import ray
+
+        ray.kill(dead)  # it may only have been out of reach
         self._workers.remove(dead)
         self._workers.append(self._new())
         return self._workers[-1]
@@ -267,10 +270,7 @@ def room(needs: Mapping[str, float], n: int = 1) -> str:
 
 
 def _guard_with_token() -> None:
-    """Let nobody else on the network join a cluster of ours: Ray listens beyond this machine.
-
-    Ray reads the mode when it is imported; where it has been already, its user has decided.
-    """
+    """Let nobody else join a cluster of ours; who has imported Ray before has decided himself."""
     if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

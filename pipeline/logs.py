@@ -49,11 +49,14 @@ class Reporter:
 
     @contextmanager
     def recording(self, run: Path) -> Iterator[None]:
-        """Keep what steps do in the status file of a run while the block runs."""
+        """Keep what steps do, and warnings, in the status file of a run while the block runs."""
         self.status = StatusFile(run / STATUS)
+        handler = _Warnings(self.status)
+        logging.getLogger("tamis").addHandler(handler)
         try:
             yield
         finally:
+            logging.getLogger("tamis").removeHandler(handler)
             self.status = StatusFile()
 
     def say(self, text: str) -> None:
@@ -121,6 +124,17 @@ class _Count:
         left = seconds / max(self.rows, 1) * (n_rows - self.rows)
         time_left = f", {left:,.0f} s left" if self.rows < n_rows else f", {seconds:,.1f} s"
         return f"{self.rows:,}/{n_rows:,} rows, {self.rate()}{time_left}"
+
+
+class _Warnings(logging.Handler):
+    """Tells a status file what went wrong."""
+
+    def __init__(self, status: StatusFile) -> None:
+        super().__init__(logging.WARNING)
+        self.status = status
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.status.failed(record.getMessage())
 
 
 class JsonLines(logging.Handler):
