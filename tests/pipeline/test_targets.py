@@ -208,7 +208,10 @@ class TestPlan:
 
     def test_rds_plus_wants_weighted_positions(self, tmp_path, fake):
         made = config(tmp_path, scorers={"near": {"use": "rds_plus", "target": "gsm"}})
-        with pytest.raises(PlanError, match=r"scorers\.near does not fit signals\.base: needs pooling: weighted_mean"):
+        with pytest.raises(
+            PlanError,
+            match=r"scorers\.near does not fit signals\.base: needs pooling: weighted_mean",
+        ):
             make_plan(made, POOL, {"gsm": GSM})
 
     def test_of_a_target_only_signals_are_read(self, tmp_path, fake, monkeypatch):
