@@ -14,8 +14,9 @@ A text longer than the window is cut at its end, as the model does it (status `t
 without text has the status `no_text`; `given.status` says of the others whether the vector is
 finite, and `no_vector` where it has no length.
 
-The numbers of a row do not depend on its batch beyond rounding: in fp32 a cosine moves by less than
-1e-6 before it is kept in fp16. With the same partition they are the same bytes.
+The numbers of a row do not depend on its batch beyond rounding: before they are kept in fp16, a
+cosine of two rows moves in fp32 by less than 1e-6 and in bf16 by about 1e-3 (measured on a BERT of
+6 layers of 384). With the same partition they are the same bytes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
