@@ -9,10 +9,11 @@ library would go on with random numbers), adapters (their base model lies elsewh
 checksum of the folder names what comes out), and a repository's own code unless it is allowed.
 """
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,16 +62,13 @@ class TextEncoder:
         model: of sentence-transformers, in evaluation.
         window: tokens of the longest text; what is longer is cut at its end.
         prompt: put before each text.
+        numbers: of a vector.
     """
 
     model: "SentenceTransformer"
     window: int
     prompt: str
-    _numbers: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        probe = self.model.encode(["a"], show_progress_bar=False)
-        self._numbers = probe.shape[1]
+    numbers: int
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return the tokens of each text with its prompt, before any cut."""
@@ -90,7 +88,7 @@ class TextEncoder:
         """
         cut = [min(length, self.window) for length in lengths]
         found = Vectors(
-            np.zeros((len(texts), self._numbers), np.float32),
+            np.zeros((len(texts), self.numbers), np.float32),
             np.full(len(texts), "ok", dtype=object),
         )
 
@@ -195,12 +193,15 @@ def load(
             trust_remote_code=trust_remote_code,
             model_kwargs={"use_safetensors": True, "dtype": DTYPES[dtype]},
         )
+        found = found.to(DTYPES[dtype]).eval()  # also the modules after the transformer
+        numbers = found.encode(["a"], show_progress_bar=False, convert_to_tensor=True).shape[1]
+        absent = _absent(found, folder, trust_remote_code)
     except Exception as error:  # broken configs and weights fail in any way there is
         raise ModelError(f"model {model!r} cannot be loaded: {first_line(error)}") from error
-    found = found.to(DTYPES[dtype]).eval()  # also the modules after the transformer
-    _check_weights(model, found, trust_remote_code)
+    if absent:
+        raise ModelError(f"model {model!r} lacks the weights {', '.join(sorted(absent)[:5])}")
     window = _set_window(model, found, max_tokens)
-    return TextEncoder(found, window, _prompt_of(model, found, prompt, prefix))
+    return TextEncoder(found, window, _prompt_of(model, found, prompt, prefix), numbers)
 
 
 def _check_files(model: str, folder: Path) -> None:
@@ -218,13 +219,14 @@ def _check_files(model: str, folder: Path) -> None:
         )
 
 
-def _check_weights(model: str, found: "SentenceTransformer", trust_remote_code: bool) -> None:
-    """Raise if weights of the transformer are missing: the library fills in random numbers."""
+def _absent(found: "SentenceTransformer", folder: Path, trust_remote_code: bool) -> set[str]:
+    """The weights that the transformer lacks, in whose place the library puts random numbers."""
     inner = found.transformers_model
     if inner is None:  # word vectors: the library itself says what is missing
-        return
+        return set()
+    first = json.loads((folder / MODULES).read_text("utf-8"))[0]
     _, loading = type(inner).from_pretrained(
-        inner.name_or_path,
+        folder / first["path"],
         config=inner.config,
         output_loading_info=True,
         device_map="meta",  # names only: no memory is taken
@@ -234,8 +236,7 @@ def _check_weights(model: str, found: "SentenceTransformer", trust_remote_code: 
     absent = {*loading["missing_keys"], *map(str, loading["mismatched_keys"])}
     if getattr(found[0], "module_output_name", None) == "token_embeddings":
         absent = {name for name in absent if not name.startswith(UNUSED)}
-    if absent:
-        raise ModelError(f"model {model!r} lacks the weights {', '.join(sorted(absent)[:5])}")
+    return absent
 
 
 def _has_window(found: "SentenceTransformer") -> bool:
@@ -266,9 +267,10 @@ def _positions(found: "SentenceTransformer") -> int | None:
         return None
     has: int | None = getattr(inner.config.get_text_config(), "max_position_embeddings", None)
     for name, module in inner.named_modules():
+        padding = getattr(module, "padding_idx", None)
         # RoBERTa's kin count positions from behind the padding's
-        if has and name.endswith("position_embeddings") and getattr(module, "padding_idx", None):
-            return has - int(module.padding_idx) - 1
+        if has and name.endswith("position_embeddings") and padding is not None:
+            return has - int(padding) - 1
     return has
 
 

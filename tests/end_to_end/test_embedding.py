@@ -20,7 +20,7 @@ def config_of(folder, model, n=40, **fields):
         "targets": {"sums": {"path": str(sums), "rows": [0, 5, 9], "subtask": "data.kind"}},
         "signals": {
             "text": {"use": "embedding", "model": str(model), "dtype": "fp32"},
-            "clusters": {"use": "clusters", "of": "text.embedding", "k": 4},
+            "clusters": {"use": "clusters", "of": "text.embedding", "k": 4, "balanced": True},
         },
         "scorers": {"like": {"use": "similarity", "target": "sums", "signal": "text"}},
         "selector": [

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from tamis.errors import ModelError, WorkerError
 from tamis.stages import text_encoder
 from tamis.stages.text_encoder import check_there, load
-from tamis.tests.tiny import TEXTS, alpaca, make_text_encoder
+from tamis.tests.tiny import SHAPE, TEXTS, alpaca, make_text_encoder
 
 SOME = [*TEXTS, *(row["instruction"] for row in alpaca(40))]
 
@@ -97,7 +97,7 @@ def test_half_precision_is_of_all_modules(with_dense):
 def test_what_is_not_finite_or_has_no_length_is_said(text_model, monkeypatch):
     encoder = load(str(text_model))
     given = torch.tensor([[3.0, 4.0], [0.0, 0.0], [float("nan"), 1.0], [1e30, 0.0]])
-    monkeypatch.setattr(encoder, "_numbers", 2)
+    monkeypatch.setattr(encoder, "numbers", 2)
     monkeypatch.setattr(encoder.model, "encode", lambda *_, **__: given)
     found = encoder.encode(["a"] * 4, [3] * 4, 100)
     assert found.status.tolist() == ["ok", "no_vector", "not_finite", "ok"]
@@ -122,6 +122,43 @@ def test_out_of_memory_halves_the_batch(text_model, monkeypatch):
     most = 0
     with pytest.raises(WorkerError, match="does not fit into memory by itself"):
         encoded(encoder, SOME)
+
+
+def test_a_transformer_in_a_folder_of_its_own(copy):
+    """As older models have it."""
+    modules = json.loads((copy / "modules.json").read_text())
+    (copy / "0_Transformer").mkdir()
+    for file in copy.glob("*"):
+        if file.is_file() and file.name not in (
+            "modules.json",
+            "config_sentence_transformers.json",
+        ):
+            file.rename(copy / "0_Transformer" / file.name)
+    before = check_there(str(copy), None)
+    modules[0]["path"] = "0_Transformer"
+    (copy / "modules.json").write_text(json.dumps(modules))
+    assert encoded(load(str(copy)), SOME).unit.shape == (len(SOME), 32)
+    weights = copy / "0_Transformer" / "model.safetensors"
+    kept = {k: w for k, w in load_file(weights).items() if "layer.1" not in k}
+    save_file(kept, weights, {"format": "pt"})
+    assert check_there(str(copy), None) != before
+    with pytest.raises(ModelError, match=r"lacks the weights encoder.layer.1"):
+        load(str(copy))
+
+
+@pytest.mark.parametrize(("family", "padding"), [("roberta", 1), ("mpnet", 1), ("roberta", 0)])
+def test_positions_that_the_padding_takes(family, padding):
+    """They count from behind it, so of 40 with the padding at 1 there are 38."""
+    from types import SimpleNamespace
+
+    from transformers import AutoConfig, AutoModel
+
+    shape = SHAPE | {"vocab_size": 50, "max_position_embeddings": 40, "pad_token_id": padding}
+    inner = AutoModel.from_config(AutoConfig.for_model(family, **shape)).eval()
+    assert text_encoder._positions(SimpleNamespace(transformers_model=inner)) == 39 - padding
+    inner(input_ids=torch.full((1, 39 - padding), 7))
+    with pytest.raises((IndexError, RuntimeError)):
+        inner(input_ids=torch.full((1, 40 - padding), 7))
 
 
 class TestContent:
