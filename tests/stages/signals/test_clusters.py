@@ -323,7 +323,10 @@ class TestBalanced:
 
     def test_sizes_are_those_of_the_pool_where_all_rows_train(self):
         table = rows(around([700, 200, 100], 0.3)[1])
-        stage = fitted(clusters(4, balanced=True), table)
+        for k in (12, 4):
+            stage = fitted(clusters(k, balanced=True), table)
+            labels = stage(table, ["label"])["label"].to_numpy()
+            assert np.bincount(labels).tolist() == stage._fitted["size"].to_pylist()
         sizes = np.bincount(stage(table, ["label"])["label"].to_numpy())
         assert sizes.tolist() == stage._fitted["size"].to_pylist()
         assert np.abs(sizes - 250).max() <= 2.5
