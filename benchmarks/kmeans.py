@@ -32,7 +32,8 @@ Case = dict[str, Any]
 
 def cases(rows: int) -> list[Case]:
     """The forms, those of one number of clusters and one sample together, the baseline first."""
-    many, forms = math.isqrt(rows // 2), ({}, {"method": "minibatch"}, {"balanced": True})
+    forms: list[Case] = [{}, {"method": "minibatch"}, {"balanced": True}]
+    many = math.isqrt(rows // 2)
     found: list[Case] = []
     for k, sample in ((K, None), (many, None), (many, rows)):
         found += [{"k": k, "sample": sample, **form} for form in forms]
@@ -75,7 +76,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     said = parser.parse_args()
     vectors, owner = drawn(said.rows, said.dim, SPREADS[1])
-    results, baseline = [], {}
+    results: list[Case] = []
+    baseline: dict[int, float] = {}
     for case in cases(said.rows):
         found = apart(partial(measured, case, vectors, owner, said.threads))
         baseline.setdefault(found["clusters"], found["inertia"])
