@@ -188,7 +188,7 @@ class RayEngine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         if address == "local":
-            _guard_with_token()
+            _keep_to_ourselves()
             options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
             workers = self.config.workers or 1
             asked = workers * self.config.threads
@@ -271,14 +271,13 @@ def _next_attempt(task: Task | None, attempt: int, error: Exception) -> int:
     return attempt + 1
 
 
-def _guard_with_token() -> None:
-    """Let nobody else on the network join a cluster of ours: Ray listens beyond this machine.
-
-    Ray reads the mode when it is imported; where it has been already, its user has decided.
-    """
-    if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+def _keep_to_ourselves() -> None:
+    """Let nobody else join a cluster of ours: Ray reads on import where to listen and for whom."""
+    if "ray" not in sys.modules:  # else its user has decided
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # loopback, on Linux too
+        if "RAY_AUTH_MODE" not in os.environ:
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def _check_reachable(address: str) -> None:
