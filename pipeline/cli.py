@@ -1,5 +1,4 @@
-"""The command line: `tamis select`, `score`, `plan`, `warmup`, `prune`, `agreement`, `tokens`,
-`submit`.
+"""The command line: `tamis select`, `score`, `plan`, `submit`, `warmup`, `prune`, and more.
 
 Exit codes: 0 done, 1 stopped and resumable, 2 the user's mistake, 130 interrupted.
 """

@@ -201,7 +201,10 @@ class RayEngine:
         try:
             ray.init(address, **options)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise PlanError(f"engine.address {address!r}: cannot join Ray: {error}") from error
+            hint = "a cluster with a token wants RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+            raise PlanError(
+                f"engine.address {address!r}: cannot join Ray: {error}; {hint}"
+            ) from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and aborts
         self._started = True

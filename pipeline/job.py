@@ -23,9 +23,7 @@ def main() -> None:
     try:
         importlib.import_module("tamis.pipeline.cli").main()
     except ModuleNotFoundError as error:
-        _refuse(
-            f"the cluster has no {error.name}, which Tamis needs; install it there, or add --install"
-        )
+        _refuse(f"Tamis needs {error.name}, and the cluster has none; install it, or add --install")
 
 
 def _refuse(why: str) -> None:

@@ -81,19 +81,17 @@ def places(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
 
     They are those of data, targets, models and code, not `store` and `out`.
     """
-    sources = raw.get("data")
-    fields = [(block, "path") for block in (sources if isinstance(sources, list) else [])]
-    fields += [(block, "path") for block in blocks(raw, "targets")]
+    fields: list[tuple[Any, Any]] = [(block, "path") for block in blocks(raw, "data", "targets")]
     for block in blocks(raw, "signals", "scorers", "selector"):
-        fields += [(block, "model"), (block, "other"), (block, "tokenizer")]
+        fields += [(block, name) for name in ("model", "other", "tokenizer")]
         if str(block.get("use")).endswith(".py"):
             fields.append((block, "use"))
         if isinstance(paths := block.get("adapters"), list):
             fields += [(paths, place) for place in range(len(paths))]
     for holder, key in fields:
-        if isinstance(holder, list) or isinstance(holder, dict) and key in holder:
-            if isinstance(holder[key], str):
-                yield holder, key
+        value = holder.get(key) if isinstance(holder, dict) else holder[key]
+        if isinstance(value, str):
+            yield holder, key
 
 
 def _anchored(path: str, folder: Path) -> str:

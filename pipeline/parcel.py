@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from .. import __version__
+from ..errors import ConfigError
 from . import lookup
 from .config import Config
 from .load import PACKAGED, places
@@ -48,7 +49,7 @@ class Parcel:
         return yaml.safe_dump(dict(self.values), sort_keys=False, allow_unicode=True)
 
 
-def make_parcel(config: Config, base: Path) -> Parcel:
+def make_parcel(config: Config, base: Path, with_code: bool = True) -> Parcel:
     """Return a config for another machine.
 
     What comes with Tamis is named as it is there. The address of a cluster is left out: a job runs
@@ -57,15 +58,20 @@ def make_parcel(config: Config, base: Path) -> Parcel:
     Args:
         config: as it was read here.
         base: folder that a relative `store` or `out` is meant from.
+        with_code: files of the user's are sent along; else they stay where they are.
+
+    Raises:
+        ConfigError: workers have GPUs, but a signal leaves its dtype open.
     """
     values = config.model_dump(mode="json")
     values["engine"]["address"] = None
+    _to_gpus(values)
     inputs, code = [], dict[str, Path]()
     for holder, key in places(values):
         path = Path(holder[key])
         if path.is_relative_to(PACKAGED):
             holder[key] = path.relative_to(PACKAGED).as_posix()
-        elif key == "use":
+        elif key == "use" and with_code:
             holder[key] = f"code/{len(code)}/{path.name}"
             code[holder[key]] = path
         elif "://" not in holder[key] and path.expanduser().is_absolute():
@@ -75,6 +81,20 @@ def make_parcel(config: Config, base: Path) -> Parcel:
             values[key] = str(base / values[key])
     outputs = [values[key] for key in ("store", "out") if "://" not in values[key]]
     return Parcel(values, tuple(dict.fromkeys(inputs)), tuple(outputs), code)
+
+
+def _to_gpus(values: Mapping[str, Any]) -> None:
+    """Settle what `auto` means, which else the machine of the run's own process would say."""
+    if not values["engine"]["gpus_per_worker"]:
+        return
+    for name, block in values["signals"].items():
+        if block.get("device") == "auto":
+            block["device"] = "cuda"
+        if block.get("device") == "cuda" and block.get("dtype") == "auto":
+            raise ConfigError(
+                f"signals.{name}.dtype: auto says nothing where the workers have GPUs and the "
+                "head of the cluster may have none; give --dtype bf16, fp16 or fp32"
+            )
 
 
 def pack(parcel: Parcel, folder: Path, install: bool) -> dict[str, Any]:

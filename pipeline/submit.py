@@ -5,6 +5,7 @@ config; never the checkout, its data, or anything of the environment.
 """
 
 import asyncio
+import logging
 import os
 import re
 import tempfile
@@ -100,16 +101,16 @@ def submit(
     words = [option for option, given in options.items() if given]
     if kuberay:
         place = Place(_given(image, "--image"), claim, mount, token_secret)
-        parcel = make_parcel(loaded, Path(mount))
+        parcel = make_parcel(loaded, Path(mount), with_code=False)
         text = yaml.safe_dump(rayjob(parcel, place, words, install), sort_keys=False)
-        _say_what_it_must_see(parcel)
+        _say_what_it_must_see(parcel.inputs)
         typer.echo(text, nl=False)
         return
     if submission_id is not None and not JOB_ID.fullmatch(submission_id):
         raise ConfigError(f"--submission-id {submission_id!r} is not of letters, digits, _ and -")
     client = _client(_given(address, "--address"), no_auth)
     parcel = make_parcel(loaded, Path.cwd())
-    _say_what_it_must_see(parcel)
+    _say_what_it_must_see(parcel.inputs + parcel.outputs)
     job = _send(client, parcel, words, install, submission_id)
     if no_wait:
         typer.echo(job)
@@ -123,8 +124,8 @@ def _given(value: str | None, option: str) -> str:
     return value
 
 
-def _say_what_it_must_see(parcel: Parcel) -> None:
-    for path in (*parcel.inputs, *parcel.outputs):
+def _say_what_it_must_see(paths: tuple[str, ...]) -> None:
+    for path in paths:
         typer.echo(printable(f"every machine of the cluster must see {path}"), err=True)
 
 
@@ -134,6 +135,8 @@ def _client(address: str, no_auth: bool) -> "JobSubmissionClient":
         os.environ.pop(name, None)
     from ray.job_submission import JobSubmissionClient
 
+    for handler in logging.getLogger("ray").handlers:
+        handler.setLevel(logging.WARNING)  # uploads and closed sockets are nothing to tell
     return _asked(lambda: JobSubmissionClient(address, headers=dict(headers)), address)
 
 
@@ -168,8 +171,9 @@ def _asked(ask: Callable[[], Any], address: str) -> Any:  # noqa: ANN401 - whate
     except AuthenticationError as error:
         raise PlanError(f"--address {address}: the cluster refuses the token") from error
     except (RuntimeError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise PlanError(f"--address {address}: the job is not taken: {first}") from error
+        lines = [line for line in str(error).splitlines() if line.strip(" .")]
+        last = lines[-1].strip()  # of a traceback on the cluster, for example
+        raise PlanError(f"--address {address}: the job is not taken: {last}") from error
 
 
 def _follow(client: "JobSubmissionClient", job: str) -> int:

@@ -55,6 +55,7 @@ def unpack(wheel: Path, folder: Path) -> None:
 def _copy_packages(root: Path, copy: Path) -> None:
     """Copy what belongs to the wheel: neither tests nor runs, stores and data beside them."""
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    copy.mkdir()
     for package in project["tool"]["setuptools"]["packages"]:
         inside = package.replace(".", "/").partition("/")[2]
         (copy / inside).mkdir(parents=True, exist_ok=True)
