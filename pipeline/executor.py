@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 3  # of a part whose worker dies
 PATIENCE_S = 60  # without news, before it is said that nothing happens
 OBJECT_STORE_BYTES = 256 << 20  # receipts are small
+AUTH = "where it asks for a token: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
 
 
 class Engine(Protocol):
@@ -190,8 +191,7 @@ class RayEngine:
         if address == "local":
             _keep_to_ourselves()
             options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-            workers = self.config.workers or 1
-            asked = workers * self.config.threads
+            asked = (self.config.workers or 1) * self.config.threads
             options["num_cpus"] = asked if self.config.workers else max(os.cpu_count() or 1, asked)
         else:
             _check_reachable(address)
@@ -201,10 +201,8 @@ class RayEngine:
         try:
             ray.init(address, **options)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            hint = "a cluster with a token wants RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
-            raise PlanError(
-                f"engine.address {address!r}: cannot join Ray: {error}; {hint}"
-            ) from error
+            why = f"cannot join Ray: {error} ({AUTH})"
+            raise PlanError(f"engine.address {address!r}: {why}") from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and aborts
         self._started = True

@@ -12,10 +12,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
+
+import psutil
 
 OBJECT_STORE = 100_000_000
 UP_S = 120
@@ -56,8 +58,14 @@ class Cluster:
     def kill(self, number: int) -> None:
         """End a node without a word: its raylet, agents and workers."""
         node = self.nodes.pop(number)
-        os.killpg(node.pid, signal.SIGKILL)  # a session of its own, so its group is all of it
+        own = psutil.Process(node.pid).children(recursive=True)
+        os.killpg(node.pid, signal.SIGKILL)  # a group of its own; what left it is in `own`
         node.wait()
+        for process in own:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        _, left = psutil.wait_procs(own, timeout=20)
+        assert all(process.status() == psutil.STATUS_ZOMBIE for process in left)
 
     def close(self) -> None:
         """End every node that is left, the head last."""
