@@ -122,7 +122,7 @@ def _head(parcel: Parcel, place: Place) -> dict[str, Any]:
             "object-store-memory": str(OBJECT_STORE_BYTES),
             "dashboard-host": "0.0.0.0",  # of the pod: KubeRay asks there for the job's state
         },
-        "template": {"metadata": {"annotations": {ANNOTATION: parcel.text}}, "spec": pod},
+        "template": {"metadata": {"annotations": {ANNOTATION: parcel.to_yaml()}}, "spec": pod},
     }
 
 

@@ -43,9 +43,8 @@ class Parcel:
     outputs: tuple[str, ...]
     code: Mapping[str, Path]
 
-    @property
-    def text(self) -> str:
-        """The config as YAML."""
+    def to_yaml(self) -> str:
+        """Return the config as YAML."""
         return yaml.safe_dump(dict(self.values), sort_keys=False, allow_unicode=True)
 
 
@@ -108,7 +107,7 @@ def pack(parcel: Parcel, folder: Path, install: bool) -> dict[str, Any]:
     Raises:
         PlanError: no wheel could be built of the checkout.
     """
-    (folder / "config.yaml").write_text(parcel.text, "utf-8")
+    (folder / "config.yaml").write_text(parcel.to_yaml(), "utf-8")
     shutil.copyfile(lookup.ROOT / "pipeline" / "job.py", folder / "job.py")
     for name, path in parcel.code.items():
         (folder / name).parent.mkdir(parents=True)
@@ -118,7 +117,8 @@ def pack(parcel: Parcel, folder: Path, install: bool) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="tamis-wheel-") as place:
             wheel = build_wheel(lookup.ROOT, Path(place))
             if install:
-                wanted = f"{WORKING_DIR}/{shutil.copy(wheel, folder / wheel.name).name}"
+                shutil.copyfile(wheel, folder / wheel.name)
+                wanted = f"{WORKING_DIR}/{wheel.name}"
             else:
                 unpack(wheel, folder)
     return {"working_dir": str(folder)} | ({"pip": [wanted]} if install else {})

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 import yaml
@@ -48,6 +48,7 @@ Address = Annotated[
     str | None,
     typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="Of the dashboard: http://host:8265."),
 ]
+T = TypeVar("T")
 JOB_ID = re.compile(r"[A-Za-z0-9_-]+")
 CODES = (0, 1, 2, 130)  # of `tamis select`
 PATIENCE_S = 60  # without an answer, before the job is left to itself
@@ -102,9 +103,9 @@ def submit(
     if kuberay:
         place = Place(_given(image, "--image"), claim, mount, token_secret)
         parcel = make_parcel(loaded, Path(mount), with_code=False)
-        text = yaml.safe_dump(rayjob(parcel, place, words, install), sort_keys=False)
+        job_file = rayjob(parcel, place, words, install)
         _say_what_it_must_see(parcel.inputs)
-        typer.echo(text, nl=False)
+        typer.echo(yaml.safe_dump(job_file, sort_keys=False), nl=False)
         return
     if submission_id is not None and not JOB_ID.fullmatch(submission_id):
         raise ConfigError(f"--submission-id {submission_id!r} is not of letters, digits, _ and -")
@@ -112,10 +113,9 @@ def submit(
     parcel = make_parcel(loaded, Path.cwd())
     _say_what_it_must_see(parcel.inputs + parcel.outputs)
     job = _send(client, parcel, words, install, submission_id)
-    if no_wait:
-        typer.echo(job)
-        return
-    raise typer.Exit(_follow(client, job))
+    if not no_wait:
+        raise typer.Exit(_follow(client, job))
+    typer.echo(job)
 
 
 def _given(value: str | None, option: str) -> str:
@@ -162,7 +162,7 @@ def _send(
     return job
 
 
-def _asked(ask: Callable[[], Any], address: str) -> Any:  # noqa: ANN401 - whatever was asked for
+def _asked(ask: Callable[[], T], address: str) -> T:
     """Ask a cluster; what it refuses is said in one sentence."""
     from ray.exceptions import AuthenticationError
 

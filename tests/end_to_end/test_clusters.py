@@ -8,7 +8,13 @@ import time
 
 import psutil
 import pytest
+from tamis import __version__
+from tamis.pipeline.load import load
+from tamis.pipeline.lookup import ROOT
+from tamis.pipeline.overrides import Overrides
+from tamis.pipeline.parcel import make_parcel
 from tamis.pipeline.run import select
+from tamis.pipeline.wheel import build_wheel, unpack
 from tamis.tests.clusters import cluster
 from tamis.tests.runs import digest, quiet, run_config
 
@@ -18,6 +24,7 @@ pytestmark = pytest.mark.slow
 SLOW = """
 import os, pathlib, time
 import pyarrow as pa
+import tamis
 from tamis.scorers.base import Scorer
 
 class Slow(Scorer):
@@ -29,7 +36,7 @@ class Slow(Scorer):
 
     def score(self, rows, fitted=None):
         ids = rows["sample_id"].to_pylist()
-        pathlib.Path(self.folder, f"{ids[0]}-{os.getpid()}").touch()
+        pathlib.Path(self.folder, f"{ids[0]}-{os.getpid()}").write_text(tamis.__file__)
         time.sleep(0.5)
         return pa.array([int(one[:8], 16) / 2**32 for one in ids])
 """
@@ -110,6 +117,8 @@ def test_a_job_finishes_and_its_log_is_shown(nodes, tmp_path, config):
     assert f"every machine of the cluster must see {tmp_path / 'store'}" in err
     by = set(calls(tmp_path))
     assert len(by) >= 2  # one worker on each node
+    for path in (tmp_path / "calls").iterdir():  # which ran what was sent, not this checkout
+        assert path.read_text().startswith(str(nodes.folder))
     assert digest(tmp_path / "runs/run") == expected(tmp_path, config)
     token = nodes.environment["RAY_AUTH_TOKEN"]
     assert token not in out + err
@@ -123,6 +132,18 @@ def test_a_mistake_ends_the_job_with_its_sentence_and_code(nodes, tmp_path, conf
     wrong = type(config).model_validate(fields | {"selector": {"use": "top_k", "by": "no.score"}})
     out, _ = ended(submit(nodes, tmp_path, with_ray(wrong)), 2)
     assert "error: selector.0 reads no.score, which nobody makes" in out
+
+
+def test_an_installation_sends_its_version_and_finds_its_own_data(nodes, tmp_path):
+    (tmp_path / "site").mkdir()
+    unpack(build_wheel(ROOT, tmp_path), tmp_path / "site")
+    config = make_parcel(load("quickstart", Overrides(limit=40)), tmp_path)
+    out, err = ended(submit(nodes, tmp_path, config, PYTHONPATH=str(tmp_path / "site")), 0)
+    assert "40 rows in, 4 kept" in out
+    assert "quickstart" not in err  # the cluster has pool and model
+    (tmp_path / "site/tamis/__init__.py").write_text('__version__ = "9.9.9"')
+    out, _ = ended(submit(nodes, tmp_path, config, PYTHONPATH=str(tmp_path / "site")), 2)
+    assert f"Tamis 9.9.9 has submitted this, and on the cluster it is {__version__}" in out
 
 
 def test_ctrl_c_asks_the_job_to_stop(nodes, tmp_path, config):

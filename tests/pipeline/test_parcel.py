@@ -70,8 +70,8 @@ def test_what_comes_with_tamis_is_found_there(tmp_path, monkeypatch):
     found = make_parcel(load("quickstart"), tmp_path)
     assert found.inputs == ()
     assert found.values["data"][0]["path"] == "quickstart/pool.jsonl"
-    assert str(lookup.ROOT) not in found.text
-    (tmp_path / "config.yaml").write_text(found.text)
+    assert str(lookup.ROOT) not in found.to_yaml()
+    (tmp_path / "config.yaml").write_text(found.to_yaml())
     monkeypatch.chdir(tmp_path)
     again = load("config.yaml")
     assert again.data == load("quickstart").data
@@ -140,4 +140,4 @@ def test_an_installation_names_its_version(tmp_path, config, monkeypatch, instal
 
 def test_the_text_is_the_config(tmp_path, config):
     found = make_parcel(config, tmp_path)
-    assert yaml.safe_load(found.text) == found.values
+    assert yaml.safe_load(found.to_yaml()) == found.values
