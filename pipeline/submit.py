@@ -52,6 +52,7 @@ T = TypeVar("T")
 JOB_ID = re.compile(r"[A-Za-z0-9_-]+")
 CODES = (0, 1, 2, 130)  # of `tamis select`
 PATIENCE_S = 60  # without an answer, before the job is left to itself
+QUIET_S = 60  # of the log, before the connection is made anew
 STOP_S = 20  # for a job to end that was asked to
 PAUSE_S = 1.0
 
@@ -171,9 +172,12 @@ def _asked(ask: Callable[[], T], address: str) -> T:
     except AuthenticationError as error:
         raise PlanError(f"--address {address}: the cluster refuses the token") from error
     except (RuntimeError, OSError) as error:
-        lines = [line for line in str(error).splitlines() if line.strip(" .")]
-        last = lines[-1].strip()  # of a traceback on the cluster, for example
+        last = _lines(str(error))[-1]  # of a traceback on the cluster, for example
         raise PlanError(f"--address {address}: the job is not taken: {last}") from error
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in printable(text).splitlines() if line.strip(" .")] or [text]
 
 
 def _follow(client: "JobSubmissionClient", job: str) -> int:
@@ -182,18 +186,27 @@ def _follow(client: "JobSubmissionClient", job: str) -> int:
         details = _watch(client, job)
     except KeyboardInterrupt:
         typer.echo(f"asking job {job} to stop", err=True)
-        client.stop_job(job)
-        end = time.monotonic() + STOP_S
-        while not client.get_job_status(job).is_terminal() and time.monotonic() < end:
-            time.sleep(PAUSE_S)
+        try:
+            _stop(client, job)
+        except (RuntimeError, OSError) as error:
+            typer.echo(printable(f"it cannot be asked, and goes on: {error}"), err=True)
         raise
     code = details.driver_exit_code
     if details.status == "SUCCEEDED":
         return 0
     if code not in CODES[1:]:
-        why = printable(str(details.message).strip().splitlines()[0])
+        lines = _lines(details.message or "without a reason")
+        why = " … ".join(dict.fromkeys((lines[0], lines[-1])))  # of a traceback, for example
         raise WorkerError(f"job {job} ended as {details.status.value}: {why}")
     return int(code)
+
+
+def _stop(client: "JobSubmissionClient", job: str) -> None:
+    """Ask a job to stop, and wait a little until it has."""
+    client.stop_job(job)
+    end = time.monotonic() + STOP_S
+    while not client.get_job_status(job).is_terminal() and time.monotonic() < end:
+        time.sleep(PAUSE_S)
 
 
 def _watch(client: "JobSubmissionClient", job: str) -> Any:  # noqa: ANN401 - Ray's JobDetails
@@ -213,6 +226,8 @@ def _watch(client: "JobSubmissionClient", job: str) -> Any:  # noqa: ANN401 - Ra
             if details.status.is_terminal():
                 return details
             log.heard = time.monotonic()
+            if details.status == "PENDING":
+                typer.echo(f"job {job}: {printable(str(details.message))}", err=True)
         except (ClientError, RuntimeError, OSError) as error:
             why = error
         if time.monotonic() - log.heard > PATIENCE_S:
@@ -237,9 +252,14 @@ class _Log:
     heard: float = field(default_factory=time.monotonic)
 
     async def show(self) -> None:
-        """Show what is new until the job ends or the connection does."""
+        """Show what is new until the job or the connection ends, or nothing comes any more."""
         known = self.shown  # a new connection begins at the start of the log
-        async for text in self.client.tail_job_logs(self.job):
+        texts = self.client.tail_job_logs(self.job)
+        while True:
+            try:  # one that is dead without a word must not be waited for
+                text = await asyncio.wait_for(anext(texts), QUIET_S)
+            except (StopAsyncIteration, TimeoutError):
+                return
             self.heard = time.monotonic()
             new = text[known:]
             known -= len(text) - len(new)

@@ -22,8 +22,10 @@ import psutil
 OBJECT_STORE = 100_000_000
 UP_S = 120
 # `ray start` takes 127.0.0.1 for the machine's address on the network, and refuses a second node on
-# loopback: as on macOS, where it says how to go on all the same.
+# loopback: as on macOS, where it says how to go on all the same. A node ends with the tests.
 START = """
+import ctypes, signal
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 from ray._private import ray_constants, services
 services.get_node_ip_address = lambda *_: "127.0.0.1"
 ray_constants.ENABLE_RAY_CLUSTER = True

@@ -88,6 +88,14 @@ def test_workers_with_gpus_need_no_gpu_on_the_head(tmp_path):
     assert make_parcel(load("quickstart"), tmp_path).values["signals"]["base"]["device"] == "auto"
 
 
+@pytest.mark.parametrize("key", ["data.0.path", "store", "out"])
+def test_passwords_do_not_travel(tmp_path, key):
+    said = Overrides(sets=[f"{key}=s3://me:secret@host/x"])
+    with pytest.raises(ConfigError, match="'host/x' has a user or password") as error:
+        make_parcel(load("quickstart", said), tmp_path)
+    assert "secret" not in str(error.value)
+
+
 @pytest.fixture
 def no_wheel(monkeypatch):
     """A wheel of one file, at once."""

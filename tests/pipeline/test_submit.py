@@ -1,3 +1,4 @@
+import asyncio
 import json
 import sys
 import zipfile
@@ -118,6 +119,22 @@ def test_a_connection_that_breaks_shows_each_line_once(tamis):
     assert out == "one\ntwo\n\N{REPLACEMENT CHARACTER}[31mred\n"
 
 
+def test_a_connection_that_is_dead_without_a_word_is_made_anew(tamis, monkeypatch):
+    monkeypatch.setattr(submit, "QUIET_S", 0.01)
+    client, whole, asked = Client(), Client.tail_job_logs, []
+
+    async def tail(job):
+        asked.append(job)
+        async for text in whole(client, job):
+            yield text
+            if len(asked) == 1:
+                await asyncio.sleep(60)
+
+    client.tail_job_logs = tail
+    assert tamis(client, *HERE)[:2] == (0, "one\ntwo\n\N{REPLACEMENT CHARACTER}[31mred\n")
+    assert len(asked) == 2
+
+
 def test_a_cluster_that_is_gone_leaves_the_job_to_itself(tamis, monkeypatch):
     monkeypatch.setattr(submit, "PATIENCE_S", -1)
     code, _, err = tamis(Client(breaks=[1, 1]), *HERE)
@@ -132,9 +149,36 @@ def test_the_exit_code_is_passed_on(tamis, code, passed):
 
 @pytest.mark.parametrize(("status", "code"), [("FAILED", 137), ("FAILED", None), ("STOPPED", None)])
 def test_a_job_that_ended_otherwise_is_said(tamis, status, code):
-    found, _, err = tamis(Client(status, code, message="the node is gone\nmore"), *HERE)
+    found, _, err = tamis(Client(status, code, message="it failed\nmore\nOSError: gone\n."), *HERE)
     assert found == 1
-    assert f"error: job raysubmit_1 ended as {status}: the node is gone\n" in err
+    assert f"error: job raysubmit_1 ended as {status}: it failed … OSError: gone\n" in err
+
+
+def test_a_job_that_has_not_started_is_not_silent(tamis, monkeypatch):
+    monkeypatch.setattr(submit, "QUIET_S", 0.01)
+    client, asked = Client(message="waiting for room"), []
+
+    async def tail(job):
+        asked.append(job)
+        if len(asked) < 3:
+            await asyncio.sleep(60)
+        client.ended = True
+        yield "log\n"
+
+    client.tail_job_logs, info = tail, client.get_job_info
+
+    def get_job_info(job):
+        found = info(job)
+        return (
+            found
+            if client.ended
+            else SimpleNamespace(**vars(found) | {"status": JobStatus.PENDING})
+        )
+
+    client.get_job_info = get_job_info
+    code, out, err = tamis(client, *HERE)
+    assert (code, out) == (0, "log\n")
+    assert err.count("job raysubmit_1: waiting for room\n") == 2
 
 
 def test_ctrl_c_asks_the_job_to_stop(tamis, monkeypatch):
@@ -148,6 +192,21 @@ def test_ctrl_c_asks_the_job_to_stop(tamis, monkeypatch):
     assert code == 130
     assert client.stopped
     assert "asking job raysubmit_1 to stop" in err
+
+
+def test_a_job_that_cannot_be_asked_to_stop_is_said(tamis, monkeypatch):
+    def gone(*_):
+        raise OSError("connection refused")
+
+    def interrupt(client, job):
+        raise KeyboardInterrupt
+
+    client = Client()
+    client.stop_job = gone
+    monkeypatch.setattr(submit, "_watch", interrupt)
+    code, _, err = tamis(client, *HERE)
+    assert code == 130
+    assert "it cannot be asked, and goes on: connection refused" in err
 
 
 def test_no_wait_prints_the_id_alone(tamis):
