@@ -41,7 +41,7 @@ plan: $(READY)  ## Show the steps of a config and what is computed already
 	@$(BIN)/tamis plan $(CONFIG) $(OPTIONS) $(BUDGET_OPTION)
 
 submit: $(READY)  ## Select on a Ray cluster: ADDRESS=http://host:8265
-	@$(BIN)/tamis submit $(CONFIG) --address "$(ADDRESS)" $(RUN_OPTIONS) $(BUDGET_OPTION)
+	@$(BIN)/tamis submit $(CONFIG) $(if $(ADDRESS),--address "$(ADDRESS)") $(RUN_OPTIONS) $(BUDGET_OPTION)
 
 test: $(READY)  ## Run the tests that CI runs
 	$(BIN)/pytest -m "not slow and not compat and not chaos and not browser and not shared and not gpu"
