@@ -13,13 +13,13 @@ RUN_OPTIONS = $(OPTIONS) $(if $(OUT),--out "$(OUT)") $(if $(ENGINE),--engine "$(
 BUDGET_OPTION = $(if $(BUDGET),--budget "$(BUDGET)")
 
 .DEFAULT_GOAL := help
-.PHONY: help install select score plan test test-all test-gpu lint types format check bench \
+.PHONY: help install select score plan submit test test-all test-gpu lint types format check bench \
 	quickstart clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
 		| awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
-	@echo "  Variables: CONFIG DATA MODEL BUDGET LIMIT OUT STORE ENGINE DTYPE"
+	@echo "  Variables: CONFIG DATA MODEL BUDGET LIMIT OUT STORE ENGINE DTYPE ADDRESS"
 	@echo "  Example:   make select CONFIG=configs/ifd.yaml DATA=my.jsonl MODEL=gpt2 BUDGET=5%"
 
 install: $(READY)  ## Make the environment in .venv
@@ -39,6 +39,9 @@ score: $(READY)  ## Compute the scores of a config, without selecting
 
 plan: $(READY)  ## Show the steps of a config and what is computed already
 	@$(BIN)/tamis plan $(CONFIG) $(OPTIONS) $(BUDGET_OPTION)
+
+submit: $(READY)  ## Select on a Ray cluster: ADDRESS=http://host:8265
+	@$(BIN)/tamis submit $(CONFIG) $(if $(ADDRESS),--address "$(ADDRESS)") $(RUN_OPTIONS) $(BUDGET_OPTION)
 
 test: $(READY)  ## Run the tests that CI runs
 	$(BIN)/pytest -m "not slow and not compat and not chaos and not browser and not shared and not gpu"

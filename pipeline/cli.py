@@ -1,4 +1,4 @@
-"""The command line: `tamis select`, `score`, `plan`, `status` and others.
+"""The command line: `tamis select`, `score`, `plan`, `submit`, `status` and others.
 
 Exit codes: 0 done, 1 stopped and resumable, 2 the user's mistake, 130 interrupted.
 """
@@ -17,9 +17,24 @@ from ..errors import TamisError
 from .config import Config
 from .load import load
 from .logs import Reporter, printable, show
+from .options import (
+    AllowCode,
+    BudgetText,
+    ConfigFile,
+    Data,
+    Dtype,
+    EngineKind,
+    Limit,
+    Model,
+    Out,
+    Overwrite,
+    Sets,
+    StoreFolder,
+)
 from .overrides import Overrides
 from .prune import prune
 from .store_commands import commands as store_commands
+from .submit import submit
 
 app = typer.Typer(
     help="Choose what to fine-tune on: score a pool, pick a budget, export a curated dataset.",
@@ -27,31 +42,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-ConfigFile = Annotated[
-    str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of one that comes along.")
-]
-Data = Annotated[
-    list[str] | None, typer.Option(help="File, folder, glob or hub id, in place of `data`.")
-]
-Model = Annotated[str | None, typer.Option(help="Folder or hub id, for every signal with a model.")]
-Limit = Annotated[
-    int | None, typer.Option(min=1, help="Read only the first so many records of each data entry.")
-]
-BudgetText = Annotated[str | None, typer.Option(help="5%, 0.05 or 1000 (rows).")]
-Out = Annotated[str | None, typer.Option(help="Folder of the runs.")]
-StoreFolder = Annotated[str | None, typer.Option(help="Folder of the computed columns.")]
-EngineKind = Annotated[str | None, typer.Option(help="ray or local.")]
-Dtype = Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")]
-Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override any value.")
-]
-AllowCode = Annotated[
-    bool, typer.Option("--allow-code", help="Run code that the config names (`use: ./mine.py`).")
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Remove a run of the same name instead of numbering.")
-]
 
 
 @app.command()
@@ -163,6 +153,7 @@ def warmup(
 
 
 app.command()(prune)
+app.command()(submit)
 app.add_typer(store_commands, name="store")
 
 

@@ -6,10 +6,7 @@ Ray's object store. Results are the same bytes from every engine and any number 
 
 import logging
 import os
-import secrets
 import signal
-import socket
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +20,7 @@ import pyarrow as pa
 from ..errors import PlanError, TamisError, WorkerError
 from ..stages.base import Stage
 from . import lookup
+from .access import AUTH, check_reachable, keep_to_ourselves
 from .config import EngineConfig
 from .crew import Crew
 from .heartbeat import PATIENCE_S, Doing
@@ -186,20 +184,20 @@ class RayEngine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         if address == "local":
-            _guard_with_token()
+            keep_to_ourselves()
             options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-            workers = self.config.workers or 1
-            asked = workers * self.config.threads
+            asked = (self.config.workers or 1) * self.config.threads
             options["num_cpus"] = asked if self.config.workers else max(os.cpu_count() or 1, asked)
         else:
-            _check_reachable(address)
+            check_reachable(address)
         import ray
 
         on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address, **options)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise PlanError(f"engine.address {address!r}: cannot join Ray: {error}") from error
+            why = f"cannot join Ray: {error} ({AUTH})"
+            raise PlanError(f"engine.address {address!r}: {why}") from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and aborts
         self._started = True
@@ -267,24 +265,6 @@ def room(needs: Mapping[str, float], n: int = 1) -> str:
         for name, amount in needs.items()
     )
     return f"a worker needs {shown}" if n == 1 else f"{n} workers at once need {shown}"
-
-
-def _guard_with_token() -> None:
-    """Let nobody else join a cluster of ours; who has imported Ray before has decided himself."""
-    if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-
-
-def _check_reachable(address: str) -> None:
-    """Say at once when nobody answers at an address: Ray itself tries for minutes, then exits."""
-    host, colon, port = address.rpartition("://")[2].partition(":")
-    if not colon or not port.isdigit():
-        return  # `auto`, or an address that Ray must make sense of
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        raise PlanError(f"engine.address {address!r}: cannot join Ray: {error}") from error
 
 
 def _said(result: Ready | Receipt | TamisError | OSError | str) -> Ready | Receipt:

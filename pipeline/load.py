@@ -1,7 +1,7 @@
 """A YAML file and what was said on the command line to a `Config`, or one clear error."""
 
 import difflib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ def load(path: str, overrides: Overrides | None = None, allow_code: bool = False
     """Return the config of a file with overrides applied.
 
     Relative paths of data, models and code in the file are looked for beside the file, then in the
-    current folder; those of the command line in the current folder only.
+    current folder, then among what comes with Tamis; those of the command line in the current
+    folder only.
 
     Args:
         path: a YAML file, or the name of a config that comes with Tamis.
@@ -71,22 +72,30 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _anchor(raw: dict[str, Any], folder: Path) -> None:
     """Make the relative paths of a config's data, models and code absolute, where they exist."""
-    sources = raw.get("data")
-    fields = [(block, "path") for block in (sources if isinstance(sources, list) else [])]
-    fields += [(block, "path") for block in blocks(raw, "targets")]
+    for holder, key in places(raw):
+        holder[key] = _anchored(holder[key], folder)
+
+
+def places(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield where a config as it was read may name a file or folder: a mapping or list, and a key.
+
+    They are those of data, targets, models and code, not `store` and `out`.
+    """
+    fields: list[tuple[Any, Any]] = [(block, "path") for block in blocks(raw, "data", "targets")]
     for block in blocks(raw, "signals", "scorers", "selector"):
-        fields += [(block, "model"), (block, "other"), (block, "tokenizer")]
+        fields += [(block, name) for name in ("model", "other", "tokenizer")]
         if str(block.get("use")).endswith(".py"):
             fields.append((block, "use"))
         if isinstance(paths := block.get("adapters"), list):
-            block["adapters"] = [_anchored(p, folder) if isinstance(p, str) else p for p in paths]
-    for block, field in fields:
-        if isinstance(block, dict) and isinstance(block.get(field), str):
-            block[field] = _anchored(block[field], folder)
+            fields += [(paths, place) for place in range(len(paths))]
+    for holder, key in fields:
+        value = holder.get(key) if isinstance(holder, dict) else holder[key]
+        if isinstance(value, str):
+            yield holder, key
 
 
 def _anchored(path: str, folder: Path) -> str:
-    for base in (folder, Path()):
+    for base in (folder, Path(), PACKAGED):
         if path and ((base / path).exists() or _matches(base, path)):
             return str((base / path).absolute())
     return path

@@ -26,6 +26,8 @@ def test_ray_gives_the_bytes_of_the_local_engine(tmp_path, gpt2, expected, worke
     result = select(model_config(tmp_path, gpt2, engine=engine), quiet())
     assert [step["computed"] for step in result.manifest["steps"]] == [4, 4, 4]
     assert digest(result.folder.path) == expected
+    token = os.environ["RAY_AUTH_TOKEN"].encode()
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and token in p.read_bytes()]
 
 
 def test_one_engine_goes_on_where_another_stopped(tmp_path, gpt2, expected):

@@ -4,11 +4,12 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 
+import psutil
 import pyarrow as pa
 import pytest
 import ray
 from tamis.errors import ContractError, PlanError, WorkerError
-from tamis.pipeline import lookup, suspect
+from tamis.pipeline import access, lookup, suspect
 from tamis.pipeline.config import EngineConfig
 from tamis.pipeline.executor import LocalEngine, RayEngine, open_engine
 from tamis.pipeline.store import Address, Part, Store
@@ -186,6 +187,37 @@ class TestRay:
         assert ray_engine.reserve(stage(tmp_path), 2) == {"CPU": 1.0}
         with pytest.raises(PlanError, match=r"3 workers at once need 3 CPU \(there are 2\)"):
             ray_engine.reserve(stage(tmp_path), 3)
+
+    def test_nothing_listens_beyond_loopback(self, started):
+        own = {p.pid for p in psutil.Process().children(recursive=True)} | {os.getpid()}
+        heard = {
+            c.laddr.ip
+            for c in psutil.net_connections("tcp")
+            if c.pid in own and c.status == psutil.CONN_LISTEN
+        }
+        assert heard
+        assert heard <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, ["0", "token", 64]),
+        ({"RAY_AUTH_TOKEN": "mine"}, ["0", "token", 4]),
+        ({"RAY_AUTH_MODE": "disabled"}, ["0", "disabled", 0]),
+        ({"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}, ["1", "token", 64]),
+    ],
+)
+def test_a_cluster_of_ours_is_kept_to_ourselves(monkeypatch, before, after):
+    names = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+    for name in names:
+        monkeypatch.setenv(name, "")  # so that it is put back
+        del os.environ[name]
+    os.environ.update(before)
+    monkeypatch.delitem(sys.modules, "ray")
+    access.keep_to_ourselves()
+    where, mode, token = (os.environ.get(name, "") for name in names)
+    assert [where, mode, len(token)] == after
 
 
 def test_a_cluster_that_is_not_there_is_named(tmp_path, store):

@@ -49,6 +49,11 @@ def test_globs_and_models_are_anchored_too(tmp_path):
     assert found.signals["l"].tokenizer == "gpt2"
 
 
+def test_paths_are_last_looked_for_among_what_comes_along(tmp_path):
+    path = write(tmp_path, GOOD.replace("pool.jsonl", "quickstart/pool.jsonl"))
+    assert load(path).data[0].path == str(PACKAGED / "quickstart/pool.jsonl")
+
+
 def test_packaged_configs_are_found_by_name():
     for path in PACKAGED.glob("*.yaml"):
         assert load(path.stem) == load(str(path))
