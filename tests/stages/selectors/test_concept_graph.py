@@ -85,7 +85,7 @@ def test_how_edges_are_held_decides_nothing(stream, lone, short):
 
 
 def test_memory_of_a_row_of_many_concepts():
-    """4,000 concepts in one row have 16 million edges, which take 375 MB."""
+    """4,000 concepts in one row have 8 million edges, which take 375 MB as sets."""
     concepts = [str(number) for number in range(4000)]
     graph = ConceptGraph()
     tracemalloc.start()
