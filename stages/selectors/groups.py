@@ -33,6 +33,6 @@ def groups_of(
 
 
 def _name(value: object) -> str | None:
-    if value is None or value != value:  # noqa: PLR0124 - NaN
+    if value is None or value != value:  # the last: NaN
         return None
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -36,10 +36,10 @@ NO_GROUP = "(none)"
 class Quota(Selector):
     """Splits the budget over the groups of a column, and keeps each group's best.
 
-    Rows without a value in the column are a group too, `(none)`. What a small group cannot fill goes
-    to the others, in proportion to their shares. Fractions of a row are settled by largest
-    remainder, ties by the name of the group. With a budget in answer tokens a group stops before the
-    first of its rows that would go over its share; of a group without a share nothing is kept.
+    Rows without a value in the column are a group too, `(none)`. What a small group cannot fill
+    goes to the others, in proportion to their shares. Fractions of a row are settled by largest
+    remainder, ties by the name of the group. With a budget in answer tokens a group stops before
+    the first of its rows that would go over its share; of a group without one nothing is kept.
     """
 
     version: ClassVar[int] = 2

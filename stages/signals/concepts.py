@@ -8,12 +8,12 @@ Rose et al. 2010, "Automatic keyword extraction from individual documents". PASE
 takes all phrases of instruction, input and output in that order (`most: null`, `max_words: null`);
 here the `most` best ones of `max_words` words at most. Longer ones are hardly ever said twice.
 
-A word begins with a letter, digit or underscore, and holds combining marks as well, such as the vowel
-signs of Hindi and Thai; apostrophes, hyphens and dots before one of a to z (node.js) can join its
-parts, and ++ or # end it (c++, c#). Words are in lower case and composed (Unicode's NFC), otherwise
-as they are written; stop words are scikit-learn's for English, with dots (e.g) or without. In a
-text without English stop words a phrase is what stands between punctuation, and in one without
-spaces a word is.
+A word begins with a letter, digit or underscore, and holds combining marks as well, such as the
+vowel signs of Hindi and Thai; apostrophes, hyphens and dots before one of a to z (node.js) can join
+its parts, and ++ or # end it (c++, c#). Words are in lower case and composed (Unicode's NFC),
+otherwise as they are written; stop words are scikit-learn's for English, with dots (e.g) or
+without. In a text without English stop words a phrase is what stands between punctuation, and in
+one without spaces a word is.
 """
 
 import re
@@ -91,7 +91,7 @@ def phrases(text: str) -> list[tuple[str, ...]]:
 
 @cache
 def _token() -> re.Pattern[str]:
-    """A word, a line end, or what else stands together; `\\w` of `re` does not know marks."""
+    """A word, a line end, or what else stands together; a word of `re` does not hold marks."""
     marks = [
         point for point in range(sys.maxunicode + 1) if unicodedata.category(chr(point))[0] == "M"
     ]

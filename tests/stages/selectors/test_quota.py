@@ -178,7 +178,7 @@ class TestByRating:
         assert split(10, np.array([1e4, 0.0]), capacity, logs=True).tolist() == [10, 0]
 
     def test_what_the_best_cannot_fill_is_split_over_the_others(self):
-        """exp(1000) is all there is beside exp(1) and exp(0), until it is full: 20 x e / (e + 1)."""
+        """exp(1000) is all there is beside e and 1, until it is full: then 20 x e / (e + 1)."""
         found = split(30, np.array([1000.0, 1.0, 0.0]), np.array([10, 50, 50]), logs=True)
         assert found.tolist() == [10, 15, 5]
         pool = clustered([1000] * 10 + list(range(30)), [0] * 10 + [1] * 15 + [2] * 15)
