@@ -14,7 +14,7 @@ rows x queries, as fp32.
 """
 
 import logging
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,8 @@ TOO_FAR = "after the last round"
 @final
 class SimCore(Selector):
     """Keeps the rows of all rounds before similarity falls off."""
+
+    version: ClassVar[int] = 2
 
     by: str
     """A list column with one similarity per query, such as `similarity.by_query`."""

@@ -34,7 +34,7 @@ def test_nothing_stops_before_patience_or_without_a_stop():
 @pytest.mark.parametrize("shift", [-1.0, -2.0])
 def test_a_share_of_no_likeness_is_no_bound(shift, caplog):
     """Round 2 has the value 0 or -1; the next one is worse, and -.95 would be above it."""
-    sims = [[2.0 + shift, 1.0 + shift, 1.0 + shift, 0.0]]
+    sims = [[2.0 + shift, 1.0 + shift, 1.0 + shift, shift]]
     assert kept(simcore(patience=2), pool(sims), 4)[0] == [0, 1]
     assert f"round 2, by which the others are judged, has the value {1 + shift:g}" in caplog.text
     assert len(caplog.records) == 1
