@@ -24,11 +24,12 @@ import pyarrow as pa
 from pydantic import Field, field_validator, model_validator
 
 from ...scorers.features import Features, signal_column, there
-from .base import Budget, Choice, Selector, cut, score_schema, scores
+from .base import Budget, Choice, Selector, score_schema, scores
 from .coverage import Coverage, GraphCoverage, VectorCoverage, lazy_greedy
 from .graph import graph_schema, read_graph
 from .queries import Spending
-from .vectors import even, row_vectors, why_not
+from .turns import in_turn
+from .vectors import even, row_vectors
 
 
 @final
@@ -81,17 +82,9 @@ class FacilityLocation(Selector):
         usable = rows[first][known]
         bonus = self.quality * scores(pool, self.by)[usable] if self.by else np.zeros(len(usable))
         spending = Spending.of(pool, usable, budget)
-        picks, worth = lazy_greedy(coverage, 1 - self.quality, bonus, spending)
-        rest = np.setdiff1d(np.arange(len(usable)), picks)
-        rest = rest[np.argsort(-worth[rest], kind="stable")]
+        turns = lazy_greedy(coverage, 1 - self.quality, bonus, spending)
         again = rows[~first][known[np.cumsum(first) - 1][~first]]
-        without = rows[~np.isin(rows, np.concatenate([usable, again]))]
-        order = np.concatenate([usable[picks], usable[rest], again, without])
-        values = np.full(len(pool), np.nan)
-        values[usable], values[again] = worth, 0.0
-        choice = cut(order, min(budget.fits(pool, order), len(pool) - len(without)), values)
-        choice.reason[without] = why_not(self._status(pool), without)
-        return choice
+        return in_turn(pool, budget, usable, turns, self._status(pool), again)
 
     def _coverage(
         self, pool: pa.Table, rows: np.ndarray, copies: np.ndarray
