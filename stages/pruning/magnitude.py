@@ -53,8 +53,8 @@ def check_pattern(blocks: Blocks, how: Pruning) -> None:
     for name, n in inputs.items():
         if n % group:
             raise ModelError(
-                f"layer {name} has {n} inputs, no multiple of {group} as pattern {how.pattern} needs; in "
-                f"this model M of N:M must divide {math.gcd(*inputs.values())}"
+                f"layer {name} has {n} inputs, no multiple of {group} as pattern {how.pattern} "
+                f"needs; in this model M of N:M must divide {math.gcd(*inputs.values())}"
             )
 
 
