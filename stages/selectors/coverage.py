@@ -112,7 +112,7 @@ class VectorCoverage:
         euclidean: exp(-distance / numbers) in place of the product.
     """
 
-    at_once = 8
+    at_once = 32
 
     def __init__(self, vectors: np.ndarray, copies: np.ndarray, euclidean: bool) -> None:
         self._vectors, self._euclidean = vectors, euclidean
