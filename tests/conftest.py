@@ -41,3 +41,11 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tamis.tests.tiny import make_model
 
     return make_model(tmp_path_factory.mktemp("llama"), "llama", bos=True)
+
+
+@pytest.fixture(scope="session")
+def text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model in the format of sentence-transformers, with a prompt named query."""
+    from tamis.tests.tiny import make_text_encoder
+
+    return make_text_encoder(tmp_path_factory.mktemp("text-encoder"))
