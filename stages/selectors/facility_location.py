@@ -13,8 +13,8 @@ this is QDIT (Bukharin et al. 2023, arXiv 2311.14736), without it the last step 
     of     all pairs of vectors. They are held in double precision, 8 bytes per row and number, and
            their products are computed when they are needed, never all at once; the plain form
            would hold 433 MB for 10,400 rows. For every row taken the gains of 50 to 200 others are
-           looked at again. Each costs rows x numbers operations, until few rows are left
-           that gain; then only these count, and up to 200 MB of their similarities are held. So the
+           looked at again. Each costs rows x numbers operations, until few rows are left that
+           gain; then only these count, and up to 200 MB of their similarities are held. So the
            time grows with rows^2 x numbers, several times over (2,080 of 10,400 made-up vectors of
            384 numbers: 19 s of one core). Beyond some thousand rows take the graph.
 
