@@ -64,12 +64,12 @@ class Adapter(nn.Module):
         self.a = nn.Parameter(start)
         self.b = nn.Parameter(torch.zeros(n_out, rank))
         self.transposed = not isinstance(layer, nn.Linear)
+        self.kept = (rows_of(layer) != 0).float()
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return what the layer works with in place of its weight."""
-        delta = 2 * (self.b @ self.a)
-        delta = delta.T if self.transposed else delta
-        return torch.where(weight != 0, weight + delta, 0).to(weight.dtype)
+        delta = self.kept * (2 * self.b @ self.a)
+        return (weight + (delta.T if self.transposed else delta)).to(weight.dtype)
 
 
 def conversations(path: Path) -> pa.Table:
@@ -141,17 +141,18 @@ def tune(
 
 def _backward(lm: Any, sequences: list[list[int]], positions: list[np.ndarray]) -> float:  # noqa: ANN401
     """Gradients of the mean loss of the answer tokens of some rows; return this loss."""
-    head, n, total = lm_head(lm), sum(map(len, positions)), 0.0
-    for batch in pack([len(ids) for ids in sequences], PASS_TOKENS):
-        ids = pad([sequences[i] for i in batch])
-        owner = np.repeat(np.arange(len(batch)), [len(positions[i]) for i in batch])
-        at = np.concatenate([positions[i] for i in batch])
-        hidden = lm.base_model(torch.from_numpy(ids), use_cache=False).last_hidden_state
-        states = hidden[torch.from_numpy(owner), torch.from_numpy(at - 1)]
-        loss = token_loss(states, head, torch.from_numpy(ids[owner, at])).sum() / n
+    head, n, found = lm_head(lm), sum(map(len, positions)), []
+    with parametrize.cached():  # the weights of a step are made once
+        for batch in pack([len(ids) for ids in sequences], PASS_TOKENS):
+            ids = pad([sequences[i] for i in batch])
+            owner = np.repeat(np.arange(len(batch)), [len(positions[i]) for i in batch])
+            at = np.concatenate([positions[i] for i in batch])
+            hidden = lm.base_model(torch.from_numpy(ids), use_cache=False).last_hidden_state
+            states = hidden[torch.from_numpy(owner), torch.from_numpy(at - 1)]
+            found.append(token_loss(states, head, torch.from_numpy(ids[owner, at])).sum())
+        loss = torch.stack(found).sum() / n
         loss.backward()  # type: ignore[no-untyped-call]
-        total += float(loss.detach())
-    return total
+    return float(loss.detach())
 
 
 def drawn(lengths: Sequence[int], tokens: int | None, seed: int) -> list[int]:
