@@ -6,24 +6,23 @@ chooses a share by each method, the pruned model is fine-tuned on each choice wi
 counts is the loss of the held-out answers.
 
 paser           signals forward, divergence, spectral and concepts; scorer and selector paser
-paser no graph  the same without the concept graph
 ifd             as configs/ifd.yaml: best ratio below 1, under the original model
 random          seeded draws; one training each, with the seed of the draw
 full            the whole pool, shuffled, stopped at the same token count
 
 All train on the same number of tokens, that of one pass over a mean random choice: shuffled rows,
-from the start again where a choice has fewer, up to the row that would go over. With `--more`
-paser and ifd are trained on each of their rows once as well. The learning rate is the one of a grid
-with which a further random choice gives the lowest loss of the validating rows, for each pruned
-model. Weights that are zero stay zero, see `recovery`.
+from the start again where a choice has fewer, up to the row that would go over. With `--more` there
+are also paser without its graph, and paser and ifd with each of their rows once. The learning rate
+is the one of a grid with which the first pruned model, trained on a further random choice, has the
+lowest loss of the validating rows. Zero weights stay zero, see `recovery`.
 
     python benchmarks/paser.py                                  # the embedded pool and model
     python benchmarks/paser.py --model DIR --data FILE --more
     python benchmarks/paser.py --rows 90 --held 20 --validation 10 --calibration 8 --clusters 3
 
 What is done stays in --work, and another start with the same settings goes on. Writes
-benchmarks/results/paser.json, or what --out names. A third of the embedded pool is faulty rows,
-held-out ones included: it shows that the loop runs, not what a method is worth.
+benchmarks/results/paser.json, or what --out names; for the embedded pool paser-quickstart.json. A
+third of that pool is faulty rows, none of which is held out.
 """
 
 import argparse
@@ -44,6 +43,7 @@ from tamis.benchmarks.measuring import ROOT, write
 from tamis.benchmarks.targeted import read, save
 from tamis.pipeline import run
 from tamis.pipeline.config import Config
+from tamis.pipeline.fingerprint import canonical, key
 from tamis.pipeline.logs import Reporter
 from tamis.pipeline.prune import prune
 from tamis.pipeline.store import whole_file
@@ -51,6 +51,7 @@ from tamis.stages.ingest import ingest
 from tamis.stages.source import Source
 
 QUICKSTART = ROOT / "configs/quickstart"
+POOL = QUICKSTART / "pool.jsonl"
 PRUNED: dict[str, dict[str, Any]] = {"wanda": {"share": 0.5}, "layers": {"layers": 1}}
 DRAWS, SEEDS = 5, 3
 EXTRA = DRAWS  # seed of the random choice that finds the learning rate
@@ -279,7 +280,7 @@ def main() -> None:
     """Run the loop and write what came out."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=str(QUICKSTART / "model"))
-    parser.add_argument("--data", default=str(QUICKSTART / "pool.jsonl"))
+    parser.add_argument("--data", default=str(POOL))
     parser.add_argument("--template", default="none")
     parser.add_argument("--rows", type=int, help="distinct rows in all; by default every one")
     parser.add_argument("--held", type=int, default=1000)
@@ -296,13 +297,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "runs/bench-paser")
     parser.add_argument("--out", type=Path)
     said = parser.parse_args()
-    (said.work / "cases").mkdir(parents=True, exist_ok=True)
+    embedded = Path(said.data).samefile(POOL)
+    said.where = said.where or ("fault=none" if embedded else None)
     settings = {name: value for name, value in vars(said).items() if name not in ELSEWHERE}
-    same = said.work / "settings.json"
-    if not same.exists():
-        same.write_text(json.dumps(settings))
-    elif json.loads(same.read_text()) != settings:
-        raise SystemExit(f"{said.work} holds a run with other settings; name another --work")
+    said.work = said.work / key(canonical(settings))
+    (said.work / "cases").mkdir(parents=True, exist_ok=True)
     loop = Loop(said)
     sizes = loop.split()
     whole, _ = recovery.lengths_of(said.model, said.template, recovery.conversations(loop.pool))
@@ -315,7 +314,7 @@ def main() -> None:
     results = [loop.result(pruned, rate, tokens) for pruned in PRUNED]
     settings |= {"model": Path(said.model).name, "data": Path(said.data).name}
     write(
-        "paser",
+        "paser-quickstart" if embedded else "paser",
         said.out,
         {"device": "cpu, one thread", "versions": machine(), "settings": settings}
         | {"rows": sizes, "pool_tokens": whole, "tokens": tokens}
