@@ -11,13 +11,14 @@ random          seeded draws; one training each, with the seed of the draw
 full            the whole pool, shuffled, stopped at the same token count
 
 All train on the same number of tokens, that of one pass over a mean random choice: shuffled rows,
-from the start again where a choice has fewer, up to the row that would go over. With `--more` there
-are also paser without its graph, and paser and ifd with each of their rows once. The learning rate
-is the one of a grid with which the first pruned model, trained on a further random choice, has the
-lowest loss of the validating rows. Zero weights stay zero, see `recovery`.
+from the start again where a choice has fewer, up to the row that would go over. Methods of `--once`
+are trained on each of their rows once as well, and with `--no-graph` paser without its concept
+graph. The learning rate is the one of a grid with which the first pruned model, trained on a
+further random choice, has the lowest loss of the validating rows. Zero weights stay zero, see
+`recovery`.
 
     python benchmarks/paser.py                                  # the embedded pool and model
-    python benchmarks/paser.py --model DIR --data FILE --more
+    python benchmarks/paser.py --model DIR --data FILE --no-graph
     python benchmarks/paser.py --rows 90 --held 20 --validation 10 --calibration 8 --clusters 3
 
 What is done stays in --work, and another start with the same settings goes on. Writes
@@ -55,7 +56,7 @@ POOL = QUICKSTART / "pool.jsonl"
 PRUNED: dict[str, dict[str, Any]] = {"wanda": {"share": 0.5}, "layers": {"layers": 1}}
 DRAWS, SEEDS = 5, 3
 EXTRA = DRAWS  # seed of the random choice that finds the learning rate
-ELSEWHERE = ("out", "work", "more")  # settings that change no case
+ELSEWHERE = ("out", "work", "once", "no_graph")  # settings that change no case
 
 
 @dataclass(frozen=True)
@@ -162,10 +163,10 @@ class Loop:
         }
         arms = [(method, chosen, False) for method, chosen in found.items()]
         arms.append(("full", self.pool, False))
-        if self.said.more:
-            no_graph = self.select(f"{pruned} paser no graph", self.paser(pruned, None))
-            arms.append(("paser no graph", no_graph, False))
-            arms += [(method, chosen, True) for method, chosen in found.items()]
+        arms += [(method, found[method], True) for method in self.said.once]
+        if self.said.no_graph:
+            bare = self.select(f"{pruned} paser no graph", self.paser(pruned, None))
+            arms.append(("paser, no graph", bare, False))
         for method, chosen, once in arms:
             yield from (Case(pruned, method, chosen, seed, once) for seed in range(SEEDS))
 
@@ -293,7 +294,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--learning-rates", type=float, nargs="+", default=[1e-3, 3e-3, 1e-2])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--more", action="store_true")
+    parser.add_argument("--once", nargs="*", default=["paser", "ifd"], choices=["paser", "ifd"])
+    parser.add_argument("--no-graph", action="store_true")
     parser.add_argument("--work", type=Path, default=ROOT / "runs/bench-paser")
     parser.add_argument("--out", type=Path)
     said = parser.parse_args()

@@ -21,7 +21,19 @@ def test_interval_over_seeds():
 def test_a_difference_that_is_the_same_in_every_token():
     others = [losses([1.0, 9.0]), losses([3.0, 3.0])]
     found = [losses([2 - 0.25, 6 - 0.75])]  # of their means
-    assert against(found, others) == {"difference": -0.25, "over_rows": [-0.25, -0.25]}
+    line = against(found, others)
+    assert line == {
+        "difference": -0.25,
+        "over_rows": [-0.25, -0.25],
+        "row_difference": -0.25,
+        "row_over_rows": [-0.25, -0.25],
+    }
+
+
+def test_a_difference_in_one_row():
+    line = against([losses([2.0, 3.0])], [losses([1.0, 3.0])])  # 1 over 4 tokens; 1 and 0 over rows
+    assert (line["difference"], line["row_difference"]) == (0.25, 0.5)
+    assert line["row_over_rows"] == [0.0, 1.0]
 
 
 def test_bootstrap_is_paired_by_row():
