@@ -48,7 +48,7 @@ def against(found: Sequence[Losses], others: Sequence[Losses], seed: int = 0) ->
     sums = [np.mean([one["sums"] for one in group], axis=0) for group in (found, others)]
     counts, apart = np.asarray(found[0]["counts"], float), sums[0] - sums[1]
     tokens, rows = _bootstrap(apart, counts, seed), _bootstrap(apart / counts, counts**0, seed)
-    line = {"difference": tokens[0], "over_rows": tokens[1]}
+    line: dict[str, Any] = {"difference": tokens[0], "over_rows": tokens[1]}
     if len(found) > 1 and len(others) > 1:
         losses = [[mean_of(one) for one in group] for group in (found, others)]
         ends = stats.ttest_ind(*losses, equal_var=False).confidence_interval(LEVEL)

@@ -19,7 +19,7 @@ further random choice, has the lowest loss of the validating rows. Zero weights 
 
     python benchmarks/paser.py                                  # the embedded pool and model
     python benchmarks/paser.py --model DIR --data FILE --no-graph
-    python benchmarks/paser.py --rows 90 --held 20 --validation 10 --calibration 8 --clusters 3
+    python benchmarks/paser.py --rows 90 --held 9 --validation 9 --calibration 8 --clusters 3 --batch 2
 
 What is done stays in --work, and another start with the same settings goes on. Writes
 benchmarks/results/paser.json, or what --out names; for the embedded pool paser-quickstart.json. A
