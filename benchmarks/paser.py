@@ -1,4 +1,4 @@
-"""Does PASER's choice bring back what pruning took? Its loop, beside other choices of rows.
+r"""Does PASER's choice bring back what pruning took? Its loop, beside other choices of rows.
 
 A model is pruned in two ways: Wanda, half of the weights, and one decoder layer less. From a pool
 (all rows of a file but those held out and those that validate the learning rate) `tamis select`
@@ -19,7 +19,8 @@ further random choice, has the lowest loss of the validating rows. Zero weights 
 
     python benchmarks/paser.py                                  # the embedded pool and model
     python benchmarks/paser.py --model DIR --data FILE --no-graph
-    python benchmarks/paser.py --rows 90 --held 9 --validation 9 --calibration 8 --clusters 3 --batch 2
+    python benchmarks/paser.py --rows 90 --held 9 --validation 9 --calibration 8 --clusters 3 \
+        --batch 2
 
 What is done stays in --work, and another start with the same settings goes on. Writes
 benchmarks/results/paser.json, or what --out names; for the embedded pool paser-quickstart.json. A
@@ -101,7 +102,8 @@ class Loop:
         places: dict[str, list[int]] = {}
         for part in parts:
             for row in part.rows:
-                places.setdefault(row["sample_id"], []).append(row["position"])
+                at = part.first + row["position"]
+                places.setdefault(row["sample_id"], []).append(at)
         order = random.Random(said.seed).sample(sorted(places), len(places))[: said.rows]
         rows, sizes = read(said.data), dict[str, int]()
         column, _, value = (said.where or "").partition("=")
