@@ -29,8 +29,8 @@ def seeds_interval(found: Sequence[Losses]) -> list[float]:
     from scipy import stats  # heavy
 
     losses = [mean_of(one) for one in found]
-    ends = stats.t.interval(LEVEL, len(losses) - 1, np.mean(losses), stats.sem(losses))
-    return [round(float(end), 5) for end in ends]
+    half = stats.t.ppf((1 + LEVEL) / 2, len(losses) - 1) * stats.sem(losses)
+    return [round(float(np.mean(losses) + side * half), 5) for side in (-1, 1)]
 
 
 def against(found: Sequence[Losses], others: Sequence[Losses], seed: int = 0) -> dict[str, Any]:
