@@ -14,7 +14,7 @@ BUDGET_OPTION = $(if $(BUDGET),--budget "$(BUDGET)")
 
 .DEFAULT_GOAL := help
 .PHONY: help install select score plan submit test test-all test-gpu lint types format check bench \
-	quickstart clean
+	bench-paser chaos quickstart clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -75,6 +75,12 @@ bench: $(READY)  ## Run the benchmarks and write benchmarks/results/
 	$(BIN)/python benchmarks/projection.py
 	$(BIN)/python benchmarks/gradients.py
 	$(BIN)/python benchmarks/influence.py
+
+bench-paser: $(READY)  ## Prune, choose, fine-tune, compare (hours on a processor)
+	$(BIN)/python benchmarks/paser.py $(if $(DATA),--data "$(DATA)") $(if $(MODEL),--model "$(MODEL)")
+
+chaos: $(READY)  ## Kill runs at 20 random moments of each engine, and compare the bytes
+	$(BIN)/python benchmarks/chaos.py
 
 quickstart: $(READY)  ## Make the embedded pool and model anew (half an hour)
 	$(BIN)/python configs/quickstart/make_pool.py

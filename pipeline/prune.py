@@ -28,27 +28,32 @@ def prune(
     layers: Annotated[int | None, typer.Option(help="How many decoder layers to remove.")] = None,
     rule: Annotated[str, typer.Option(help="Which layers: last or influence.")] = "last",
     data: Annotated[str | None, typer.Option(help="Calibration data: file, glob, hub id.")] = None,
-    rows: Annotated[int, typer.Option(min=1, help="How many rows of it.")] = 128,
-    seed: Annotated[int, typer.Option(min=0, help="Of their draw.")] = 0,
-    template: Annotated[str, typer.Option(help="How they are written, as in a signal.")] = "none",
+    rows: Annotated[int | None, typer.Option(min=1, help="How many rows of it; else 128.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of their draw; else 0.")] = None,
+    template: Annotated[str | None, typer.Option(help="As in a signal; else none.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=2, help="Longest row.")] = None,
     revision: Annotated[str | None, typer.Option(help="Of a hub model.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Write a pruned copy of a model: weights set to zero, or whole layers left out."""
-    from ..stages.pruning import folder, settings
+    from ..stages.pruning import settings
+    from ..stages.pruning.prune import check
 
     how = settings.Pruning(method, share, pattern, layers, rule)
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"device {device!r} is not one of auto, cpu, cuda")
-    folder.check_free(out)
     if how.needs_rows and data is None:
         raise ConfigError(f"method {method} needs calibration rows; name a file with --data")
-    if data is not None and not how.needs_rows:
-        raise ConfigError(f"--data {data!r} is given, but method {method} looks at no rows")
+    of_rows = {"data": data, "rows": rows, "seed": seed, "template": template}
+    for name, value in (of_rows | {"max-tokens": max_tokens}).items():
+        if value is not None and not how.needs_rows:
+            raise ConfigError(f"--{name} {value!r} is given, but {_named(how)} looks at no rows")
+    device = resolve_device(device)
+    check(model, revision, out, how, device)
     reporter, found = Reporter(), None
-    if how.needs_rows and data is not None:
-        found = _calibration(model, revision, data, rows, seed, template, max_tokens)
+    if data is not None:
+        asked = 128 if rows is None else rows, seed or 0, template or "none", max_tokens
+        found = _calibration(model, revision, data, *asked)
     said = _pruned(model, revision, out, how, found, device, reporter)
     typer.echo(describe(out, said))
 
@@ -69,6 +74,11 @@ def describe(out: Path, said: dict[str, Any]) -> str:
             f"({said['zero_share']:.2%}; {said['blocks_share']:.2%} of the decoder blocks)"
         )
     return f"{out}: {said['method']}, {what}"
+
+
+def _named(how: "Pruning") -> str:
+    rule = f" by the rule {how.rule}" if how.method == "layers" else ""
+    return f"method {how.method}{rule}"
 
 
 def _calibration(
@@ -116,7 +126,6 @@ def _pruned(
 ) -> dict[str, Any]:
     from ..stages.pruning.prune import prune as prune_model
 
-    device = resolve_device(device)
     if rows is None:
         return prune_model(model, revision, out, how, None, device)
     with reporter.step(f"{how.method}, rows in blocks", None) as counter:

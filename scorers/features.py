@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from ..errors import ContractError
 from .base import NUMBERED, row_status
 from .matrices import matrix, unit
-from .signals import STATUS
+from .signals import STATUS, column_type
 
 ROWS_AT_ONCE = 128  # with 4 checkpoints of 8,192 numbers 34 MB; bounds memory, no result
 
@@ -94,7 +94,7 @@ class Features:
 
 
 def signal_column(name: str | None) -> str | None:
-    """Return the full name of a signal's column as it is.
+    """Return the full name of a signal's column of vectors as it is.
 
     Raises:
         ValueError: the name of something else.
@@ -104,7 +104,18 @@ def signal_column(name: str | None) -> str | None:
             f"must be the column of a signal, such as base.embedding, not {name!r}; vectors that "
             f"the rows carry become one by the signal embedding_column"
         )
+    if name is not None and not _may_be_vectors(name.partition(".")[2]):
+        raise ValueError(f"must be a column of vectors, such as base.embedding, not {name!r}")
     return name
+
+
+def _may_be_vectors(column: str) -> bool:
+    """Whether the vocabulary of signals has lists of numbers for a column, or does not know it."""
+    try:
+        kind = column_type(column)
+    except KeyError:  # of a signal of the user's own
+        return True
+    return pa.types.is_list(kind) and not pa.types.is_string(kind.value_type)
 
 
 def there(vectors: np.ndarray) -> np.ndarray:

@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 
 from ..errors import ContractError
 
+DIM = "; where rows carry their own, `dim` of embedding_column leaves those of another length out"
+
 
 def matrix(column: pa.ChunkedArray | pa.Array, name: str) -> np.ndarray:
     """Return a column of vectors as (rows, numbers) float64; NaN where a row has none.
@@ -44,7 +46,9 @@ def matrix(column: pa.ChunkedArray | pa.Array, name: str) -> np.ndarray:
     else:
         raise ContractError(f"{name} is {kind}; vectors are lists of numbers or packed signs")
     if len(set(lengths.tolist())) > 1:
-        raise ContractError(f"{name} has vectors of {lengths.min()} and of {lengths.max()} numbers")
+        raise ContractError(
+            f"{name} has vectors of {lengths.min()} and of {lengths.max()} numbers{DIM}"
+        )
     found = np.full((len(column), int(lengths[0]) if len(lengths) else 0), np.nan)
     found[there] = values.reshape(len(vectors), found.shape[1])
     return found

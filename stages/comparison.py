@@ -75,6 +75,7 @@ class Comparison:
                     kept.states[name] = torch.empty(shape, dtype=states.dtype)
                 places = torch.from_numpy(self.groups[name].at(batch)[0])
                 kept.states[name][places] = states.cpu()
+            self._count(batch)
 
         self._each_batch(run)
         return kept
@@ -95,6 +96,8 @@ class Comparison:
                 values = jensen_shannon(of_p[name], p.head, of_q[name], q.head, backend=self.kernel)
                 self.result.stats[name][JSD][places] = values.cpu().numpy()
                 self._mark(batch, rows[torch.isnan(values).cpu().numpy()])
+            for _ in [source for source in (p, q) if isinstance(source, LM)]:
+                self._count(batch)
 
         self._each_batch(run)
         return self.result
@@ -121,9 +124,13 @@ class Comparison:
             self._mark(batch, rows[~finite[rows, before]])
             if name in self.wanted:
                 found[name] = hidden[torch.from_numpy(rows), torch.from_numpy(before)]
-        self.result.tokens += sum(len(self.sequences[i]) for i in batch)
-        self.result.padded += ids.size
         return found
+
+    def _count(self, batch: Sequence[int]) -> None:
+        """Count what a model has run through, once it is done: a batch may be halved before."""
+        lengths = [len(self.sequences[i]) for i in batch]
+        self.result.tokens += sum(lengths)
+        self.result.padded += max(lengths) * len(batch)
 
     def _mark(self, batch: Sequence[int], rows: np.ndarray) -> None:
         self.result.status[np.array(batch)[rows]] = "not_finite"

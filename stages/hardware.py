@@ -8,6 +8,20 @@ from ..errors import ModelError
 from ..kernels.backend import Asked, Backend, choose
 
 
+def check_device(model: str, device: str) -> None:
+    """Check that a model can run there.
+
+    Args:
+        model: its name, for the message.
+        device: cpu or cuda.
+
+    Raises:
+        ModelError: there is no GPU.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"model {model!r}: device is cuda, but there is no GPU here")
+
+
 def resolve_dtype(dtype: str, device: str) -> str:
     """Return fp32, bf16 or fp16 for `auto`: bf16 where the processor multiplies it itself."""
     if dtype != "auto":

@@ -20,7 +20,7 @@ from ..errors import ModelError
 from ..kernels.backend import Asked, Backend
 from ..kernels.logits import LMHead, Precision
 from ..kernels.token_stats import token_stats
-from .hardware import resolve_kernel
+from .hardware import check_device, resolve_kernel
 from .heads import lm_head
 from .pretrained import WEIGHTS, first_line, pretrained, snapshot, stored_dtype, text_config
 
@@ -199,8 +199,7 @@ def load(
     Raises:
         ModelError: no such model, no safetensors weights, or logits that the head does not give.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"model {model!r}: device is cuda, but there is no GPU here")
+    check_device(model, device)
     backend = resolve_kernel(kernel, device)
     asked = DTYPES[dtype]
     at_first = asked if change is None else stored_dtype(snapshot(model, revision))

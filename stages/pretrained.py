@@ -50,13 +50,43 @@ def text_config(
     """Return the config of a model's language part.
 
     Raises:
-        ModelError: there is no such model.
+        ModelError: there is no such model, or its config cannot be read.
     """
-    import transformers  # heavy
+    return _config(model, revision, trust_remote_code).get_text_config()
+
+
+def skeleton(model: str, revision: str | None) -> "PreTrainedModel":
+    """Return a causal LM without numbers: its modules, and the shapes of their weights.
+
+    Raises:
+        ModelError: there is no such model, or its config is none of a causal LM.
+    """
+    import torch  # heavy
+    from transformers import AutoModelForCausalLM
+
+    config = _config(model, revision)
+    try:
+        with torch.device("meta"):
+            found: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    except Exception as error:  # broken configs fail in any way there is
+        raise ModelError(f"model {model!r} cannot be loaded: {first_line(error)}") from error
+    return found
+
+
+def _config(
+    model: str, revision: str | None, trust_remote_code: bool = False
+) -> "PreTrainedConfig":
+    from transformers import AutoConfig  # heavy
 
     folder = snapshot(model, revision, ["config.json"])
-    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    return config.get_text_config()
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"model {model!r}: the folder has no config.json")
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except Exception as error:  # broken configs fail in any way there is
+        raise ModelError(
+            f"the config of model {model!r} cannot be read: {first_line(error)}"
+        ) from error
 
 
 def pretrained(

@@ -16,7 +16,15 @@ def smallest_of_layer(scores: Tensor, share: float) -> Tensor:
         scores: (outputs, inputs).
         share: of all of them, rounded down to whole weights.
     """
-    return smallest_of_rows(scores.reshape(1, -1), share).reshape(scores.shape)
+    flat = scores.reshape(-1)
+    n = share_of(len(flat), share)
+    if not n:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    last = flat.kthvalue(n).values  # a whole order would take 8 bytes and more per weight
+    found, equal = flat < last, flat == last
+    more = n - found.sum()
+    found |= equal & (equal.cumsum(0, dtype=torch.int32) <= more)
+    return found.reshape(scores.shape)
 
 
 def smallest_of_rows(scores: Tensor, share: float) -> Tensor:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from ...errors import ConfigError, ModelError
+from ..hardware import check_device
 from ..models import resolve_revision
-from ..pretrained import pretrained, snapshot, stored_dtype, text_config
+from ..pretrained import pretrained, skeleton, snapshot, stored_dtype, text_config
 from .blocks import decoder_blocks, linear_layers, rows_of
 from .folder import check_free, write_folder
-from .magnitude import prune_magnitude
+from .magnitude import check_pattern, prune_magnitude
 from .removal import check_layers, influences_of, last_layers, least_influence, remove_layers
 from .replay import Progress, Replay
 from .settings import Pruning
@@ -42,6 +43,34 @@ class Calibration:
     template: str
 
 
+def check(model: str, revision: str | None, out: Path, how: Pruning, device: str) -> None:
+    """Check what can be checked before weights or rows are read.
+
+    Args:
+        model: a folder, or a repository of the hub.
+        revision: branch, tag or commit on the hub.
+        out: the folder to write.
+        how: what to do.
+        device: cpu or cuda.
+
+    Raises:
+        ConfigError: the folder exists, more layers than there are, or a revision of a folder.
+        ModelError: no such model or GPU, a quantised model, or a pattern that does not fit it.
+    """
+    check_free(out)
+    if revision is not None and Path(model).is_dir():
+        raise ConfigError(
+            f"revision {revision!r} is for models of the hub, but {model!r} is a folder"
+        )
+    check_device(model, device)
+    if getattr(text_config(model, revision), "quantization_config", None):
+        raise ModelError(f"model {model!r} is quantised; prune the model it was made of")
+    _, blocks = decoder_blocks(skeleton(model, revision))
+    check_pattern(blocks, how)
+    if how.layers is not None:
+        check_layers(len(blocks), how.layers)
+
+
 def prune(
     model: str,
     revision: str | None,
@@ -63,15 +92,13 @@ def prune(
         progress: told of every row that goes through a block.
 
     Raises:
-        ConfigError: the folder exists, rows are missing, or more layers than there are.
+        ConfigError: rows are missing, or as `check`.
         ModelError: a model that cannot be used, or not so.
     """
-    check_free(out)
     if how.needs_rows and rows is None:
         raise ConfigError(f"method {how.method} needs calibration rows")
+    check(model, revision, out, how, device)
     original = snapshot(model, revision)
-    if getattr(text_config(model, revision), "quantization_config", None):
-        raise ModelError(f"model {model!r} is quantised; prune the model it was made of")
     lm = pretrained(model, revision, stored_dtype(original)).to(device).eval()
     lm.requires_grad_(False)
     _, blocks = decoder_blocks(lm)

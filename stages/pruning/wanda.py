@@ -9,7 +9,7 @@ reaches a block has gone through the pruned blocks before it.
 import torch
 
 from .blocks import linear_layers, rows_of
-from .magnitude import least
+from .magnitude import check_pattern, least
 from .masks import smallest_of_rows
 from .replay import Replay
 from .settings import Pruning
@@ -27,12 +27,13 @@ def prune_wanda(replay: Replay, how: Pruning) -> None:
         ModelError: a layer that the pattern does not fit or no token reaches, inputs that are not
             finite, or a family whose blocks cannot be called one by one.
     """
-    for number, block in enumerate(replay.blocks):
+    check_pattern(replay.blocks, how)
+    for block in replay.blocks:
         layers = linear_layers(block)
         norms = replay.input_norms(layers)
         for name, layer in layers.items():
             weight = rows_of(layer)
             scores = weight.abs().float() * norms[name]
-            weight.masked_fill_(least(scores, how, f"{number}.{name}", smallest_of_rows), 0)
+            weight.masked_fill_(least(scores, how, smallest_of_rows), 0)
         replay.advance()
     replay.check()

@@ -116,8 +116,14 @@ class Selector(Params, ABC):
 
 def by_score(pool: pa.Table, by: str) -> np.ndarray:
     """Return the places of all rows, best score first; ties by sample_id, then row_id."""
-    keys = [(by, "descending"), ("sample_id", "ascending"), ("row_id", "ascending")]
-    return np.asarray(pc.sort_indices(pool, sort_keys=keys), dtype=np.int64)
+    return by_value(pool, scores(pool, by))
+
+
+def by_value(pool: pa.Table, values: np.ndarray) -> np.ndarray:
+    """Return the places of all rows, largest of (rows,) values first; ties likewise."""
+    table = pool.select(["sample_id", "row_id"]).append_column("value", pa.array(values))
+    keys = [("value", "descending"), ("sample_id", "ascending"), ("row_id", "ascending")]
+    return np.asarray(pc.sort_indices(table, sort_keys=keys), dtype=np.int64)
 
 
 def scores(pool: pa.Table, by: str) -> np.ndarray:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from .base import OVER_BUDGET, Budget, Choice, Selector, by_score, score_schema, scores
+from .groups import groups_of
 
 
 @final
@@ -21,8 +22,8 @@ class BestOfEach(Selector):
 
     by: str
     column: str = "clusters.label"
-    """`source`, an input column such as `data.category`, or the label of clusters. A row without a
-    group is kept for its score alone."""
+    """`source`, an input column such as `data.category`, or the label of clusters; `groups` says
+    how groups are named. A row without one is kept for its score alone."""
     each: int = Field(default=1, ge=1)
     """Rows of each group."""
 
@@ -37,24 +38,23 @@ class BestOfEach(Selector):
         The margin of the former is to the best row of the group that was not one of them.
         """
         order, values = by_score(pool, self.by), scores(pool, self.by)
-        groups = pool[self.column].to_pylist()
-        taken: dict[object, int] = {}
-        best, next_best = np.zeros(len(pool), dtype=bool), dict[object, float]()
-        for row in order.tolist():
-            group = groups[row]
-            if group is None:
-                continue
-            taken[group] = taken.get(group, 0) + 1
+        names, member = groups_of(pool[self.column])
+        taken = np.zeros(len(names), np.int64)
+        next_best = np.full(len(names), -np.inf)
+        best = np.zeros(len(pool), dtype=bool)
+        for row in order[member[order] >= 0].tolist():
+            group = member[row]
+            taken[group] += 1
             best[row] = taken[group] <= self.each
-            if not best[row]:
-                next_best.setdefault(group, values[row])
+            if taken[group] == self.each + 1:
+                next_best[group] = values[row]
         order = np.concatenate([order[best[order]], order[~best[order]]])
         n_kept = budget.fits(pool, order)
         last = values[order[n_kept - 1]] if n_kept else np.inf
         margin = values - last
         pulled = np.full(len(pool), "", dtype=object)
         for row in order[:n_kept][best[order[:n_kept]]].tolist():
-            margin[row] = values[row] - next_best.get(groups[row], -np.inf)
-            pulled[row] = f"best of its group: {groups[row]}"
+            margin[row] = values[row] - next_best[member[row]]
+            pulled[row] = f"best of its group: {names[member[row]]}"
         reason = np.full(len(pool), OVER_BUDGET, dtype=object)
         return Choice(order, n_kept, reason, margin, pulled=pulled)

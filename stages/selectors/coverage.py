@@ -17,6 +17,8 @@ from .graph import Graph
 from .queries import Spending
 
 NUMBERS = 1 << 22  # similarities at a time; bounds memory, no result
+HELD = 1 << 24  # similarities that are kept, 12 bytes each; likewise
+FEW = 4  # one in so many rows
 
 
 class Coverage(Protocol):
@@ -100,6 +102,10 @@ class GraphCoverage:
 class VectorCoverage:
     """By all pairs of vectors, whose similarities are computed when they are needed.
 
+    Only rows that a row is more like than what covers them add to its gain, and they get fewer with
+    every row taken. Once they are few, their similarities are held (up to 200 MB in all), and the
+    gain is computed from these alone; before, each time from all vectors.
+
     Args:
         vectors: (rows, numbers) float64, of length 1 for cosines.
         copies: (rows,) how many rows there are of each.
@@ -112,12 +118,22 @@ class VectorCoverage:
         self._vectors, self._euclidean = vectors, euclidean
         self._squares = np.square(vectors).sum(1)
         self._copies, self._covered = copies.astype(np.float64), np.zeros(len(vectors))
+        self._held: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._n_held = 0
 
     def gains(self, rows: np.ndarray) -> np.ndarray:
         """Return what each of some rows would add, (rows,) float64."""
-        more = self._similar(rows)
-        more -= self._covered[:, None]
-        gained: np.ndarray = self._copies @ np.maximum(more, 0, out=more)
+        gained = np.empty(len(rows))
+        held = np.array([row in self._held for row in rows.tolist()], dtype=bool)
+        for place in np.flatnonzero(held).tolist():
+            gained[place] = self._gain_of_held(int(rows[place]))
+        if not held.all():
+            similar = self._similar(rows[~held])
+            more = np.maximum(similar - self._covered[:, None], 0)
+            gained[~held] = self._copies @ more
+            few = np.flatnonzero(np.count_nonzero(more, axis=0) * FEW <= len(more))
+            for place, row in zip(few.tolist(), rows[~held][few].tolist(), strict=True):
+                self._hold(row, np.flatnonzero(more[:, place]), similar[:, place])
         return gained
 
     def all_gains(self) -> np.ndarray:
@@ -131,6 +147,20 @@ class VectorCoverage:
     def take(self, row: int) -> None:
         """Choose a row."""
         self._covered = np.maximum(self._covered, self._similar(np.array([row]))[:, 0])
+
+    def _hold(self, row: int, near: np.ndarray, similar: np.ndarray) -> None:
+        if self._n_held + len(near) <= HELD:
+            self._held[row] = near.astype(np.int32), similar[near]
+            self._n_held += len(near)
+
+    def _gain_of_held(self, row: int) -> float:
+        near, similar = self._held[row]
+        more = similar - self._covered[near]
+        above = more > 0
+        if np.count_nonzero(above) * 2 < len(near):
+            self._held[row] = near[above], similar[above]
+            self._n_held -= len(near) - len(self._held[row][0])
+        return float(self._copies[near[above]] @ more[above])
 
     def _similar(self, rows: np.ndarray) -> np.ndarray:
         products: np.ndarray = self._vectors @ self._vectors[rows].T

@@ -9,7 +9,7 @@ batches it also compares with rows of the batch that were skipped themselves.
            row that is visited is compared with all of them.
     graph  the edges of a `knn` block, either way. The choice is the same wherever the k neighbours
            of a row hold all rows above the threshold; of how many visited rows that is not sure,
-           since the last neighbour still lies above it, a warning says.
+           since the last neighbour still lies above it and there are more rows, a warning says.
 """
 
 import logging
@@ -120,7 +120,11 @@ def _warn(graph: Graph, near: np.ndarray, limit: float) -> None:
     visited = np.flatnonzero(~np.isnan(near) & (np.diff(graph.starts) > 0))
     k = int(np.diff(graph.starts).max(initial=0))
     last = graph.starts[1:][visited] - 1
-    unsure = int((graph.similarity[last] > limit).sum())
+    above = visited[graph.similarity[last] > limit]
+    left = np.unique(graph.place[graph.place >= 0])
+    seen = np.concatenate([[0], np.cumsum(np.isin(graph.neighbours, left))])
+    n_seen = seen[graph.starts[1:][above]] - seen[graph.starts[above]]
+    unsure = int((n_seen < len(left) - 1).sum())  # others have all other rows as neighbours
     if unsure:
         log.warning(
             "diverse_top_k: all %d neighbours of %d of %d rows lie above the threshold; rows "

@@ -18,9 +18,10 @@ import pyarrow as pa
 from pydantic import field_validator
 
 from ...scorers.features import Features, signal_column, there
-from .base import Budget, Choice, Selector, cut
+from .base import Budget, Choice, Selector
 from .queries import Spending
-from .vectors import even, row_vectors, why_not
+from .turns import in_turn
+from .vectors import even, row_vectors
 
 
 @final
@@ -50,16 +51,9 @@ class KCenter(Selector):
         vectors = row_vectors(pool, rows, self._features, self.unit)
         known = there(vectors)
         vectors = vectors if known.all() else vectors[known]  # no copy where there need be none
-        usable, without = rows[known], rows[~known]
-        picks, worth = farthest_first(vectors, Spending.of(pool, usable, budget))
-        rest = np.setdiff1d(np.arange(len(usable)), picks)
-        rest = rest[np.argsort(-worth[rest], kind="stable")]
-        order = np.concatenate([usable[picks], usable[rest], without])
-        values = np.full(len(pool), np.nan)
-        values[usable] = worth
-        choice = cut(order, min(budget.fits(pool, order), len(usable)), values)
-        choice.reason[without] = why_not(self._features.status(pool), without)
-        return choice
+        usable = rows[known]
+        turns = farthest_first(vectors, Spending.of(pool, usable, budget))
+        return in_turn(pool, budget, usable, turns, self._features.status(pool))
 
     @property
     def _features(self) -> Features:

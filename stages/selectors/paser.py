@@ -10,7 +10,8 @@ two concepts it was, and of a kept row its cluster.
 As published, the fractions of rows are lost, and what a cluster cannot fill. `split:
 largest_remainder` gives the rows that are lost so to the clusters with the largest fractions. With
 `refill` what is left in the end is split over the clusters that have rows left, again and again,
-until there is nothing left of the one or the other; rows that were passed over stay so.
+until there is nothing left of the one or the other; rows that were passed over stay so. Where only
+clusters of CDS 0 have rows left, these share by what is left of them.
 
 CDS is over the rows that reach this selector. With a budget in answer tokens a cluster ends before
 the first of its rows that would go over its share; with `refill` all do where no share holds one.
@@ -18,7 +19,7 @@ the first of its rows that would go over its share; with `refill` all do where n
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +35,8 @@ NO_CLUSTER = "no cluster"
 @final
 class Paser(Selector):
     """Splits the budget over clusters by their degradation, and takes rows that do not conflict."""
+
+    version: ClassVar[int] = 2
 
     scorer: str = "paser"
     """Gives score and divergence."""
@@ -62,7 +65,7 @@ class Paser(Selector):
         """Walk over the clusters; kept rows by score before the others.
 
         Raises:
-            PlanError: no row has a cluster, or the models differ nowhere.
+            PlanError: no row has a cluster, the models differ nowhere, or no share holds a row.
         """
         by = f"{self.scorer}.score"
         order, values = by_score(pool, by), scores(pool, by)
@@ -100,10 +103,23 @@ class Paser(Selector):
             )
         walk.take(shares(limit, degradations, self.split))
         while self.refill:
-            looked_at = sum(walk.next)
-            walk.take(split_over(limit - walk.spent, degradations, walk.left()))
+            looked_at, left = sum(walk.next), walk.left()
+            weights = degradations if degradations[left > 0].any() else left.astype(float)
+            walk.take(split_over(limit - walk.spent, weights, left))
             if sum(walk.next) == looked_at:
-                return
+                break
+        if limit and not any(walk.taken):
+            raise PlanError(
+                f"paser: nothing is kept, as the budget of {limit} gives none of "
+                f"{len(degradations)} clusters a share that holds a row; take a larger budget, or "
+                f"{self._more()}"
+            )
+
+    def _more(self) -> str:
+        """What would give larger shares."""
+        if self.split == "floor" and not self.refill:
+            return "`split: largest_remainder`, or `refill: true`"
+        return "fewer clusters"
 
 
 @dataclass

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from ...errors import ContractError, PlanError
 from .base import OVER_BUDGET, Budget, Choice
+from .vectors import even
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,12 @@ def choose(
         ContractError: lists of different lengths.
         PlanError: there are no queries.
     """
-    keys = [("sample_id", "ascending"), ("row_id", "ascending")]
-    even = np.asarray(pc.sort_indices(pool, sort_keys=keys), dtype=np.int64)
-    values = numbers(pool, by)[even]
+    places = even(pool)
+    values = numbers(pool, by)[places]
     n, n_queries = values.shape
     if n and not n_queries:
         raise PlanError(f"{by} has no number in any row")
-    costs = budget.costs(pool)[even]
+    costs = budget.costs(pool)[places]
     depth = min(n, 2 * budget.limit // max(n_queries, 1) + 16)
     while True:
         spending = Spending(costs, budget.limit)
@@ -129,13 +129,13 @@ def choose(
     rows = np.array(taken.rows, dtype=np.int64)
     rest = np.setdiff1d(np.arange(n), rows)
     rest = rest[np.argsort(-values[rest].max(1, initial=-np.inf), kind="stable")]
-    order = even[np.concatenate([rows, rest])]
+    order = places[np.concatenate([rows, rest])]
     n_kept = min(budget.fits(pool, order), len(rows))
     pulled = np.full(n, "", dtype=object)
-    pulled[even[rows]] = [f"query: {query}" for query in taken.query]
+    pulled[places[rows]] = [f"query: {query}" for query in taken.query]
     if example := _example(by):
         examples = pool[example].combine_chunks()
-        for row, query in zip(even[rows].tolist(), taken.query, strict=True):
+        for row, query in zip(places[rows].tolist(), taken.query, strict=True):
             place = examples[row].as_py()[query]
             pulled[row] += f"[{place}]" if place >= 0 else ""
     reasons = np.full(n, OVER_BUDGET if spending.left <= 0 else reason, dtype=object)

@@ -16,16 +16,16 @@ split by largest remainder.
 
 import logging
 import math
-from typing import Literal, Self, final
+from typing import ClassVar, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
 from ...errors import PlanError
 from ...scorers.random import gumbel
-from .base import Budget, Choice, Selector, score_schema, scores, share_of
+from .base import Budget, Choice, Selector, by_value, score_schema, scores, share_of
+from .groups import groups_of
 
 log = logging.getLogger(__name__)
 
@@ -36,17 +36,20 @@ NO_GROUP = "(none)"
 class Quota(Selector):
     """Splits the budget over the groups of a column, and keeps each group's best.
 
-    What a small group cannot fill goes to the others, in proportion to their shares. Fractions of a
-    row are settled by largest remainder, ties by the name of the group. With a budget in answer
-    tokens a group stops before the first of its rows that would go over its share.
+    Rows without a value in the column are a group too, `(none)`. What a small group cannot fill
+    goes to the others, in proportion to their shares. Fractions of a row are settled by largest
+    remainder, ties by the name of the group. With a budget in answer tokens a group stops before
+    the first of its rows that would go over its share; of a group without one nothing is kept.
     """
+
+    version: ClassVar[int] = 2
 
     by: str
     column: str = "source"
     """`source`, an input column such as `data.category`, or a label such as `clusters.label`."""
     shares: Literal["proportional", "equal", "rating"] | dict[str, float] = "proportional"
     """By size, equal, by mean rating, or a weight for each group by name (groups without one get
-    nothing)."""
+    nothing). `groups` says how groups are named."""
     rating: str | None = None
     """With `shares: rating`: the score that is averaged; by default `by`."""
     fraction: float | None = Field(default=None, gt=0, le=1)
@@ -62,7 +65,7 @@ class Quota(Selector):
     @classmethod
     def _weights(cls, shares: str | dict[str, float]) -> str | dict[str, float]:
         if isinstance(shares, dict) and not (
-            all(0 <= weight < math.inf for weight in shares.values()) and sum(shares.values()) > 0
+            all(0 <= weight < math.inf for weight in shares.values()) and any(shares.values())
         ):
             raise ValueError("weights must be finite and not negative, and one at least positive")
         return shares
@@ -86,37 +89,35 @@ class Quota(Selector):
     def select(self, pool: pa.Table, budget: Budget) -> Choice:
         """Order what the quotas keep before the rest, each by score (or by draw)."""
         values = self._values(pool)
-        order = _best_first(pool, values)
+        order = by_value(pool, values)
         costs = np.ones(len(pool), np.int64) if self.fraction else budget.costs(pool)
-        groups = np.array(
-            [NO_GROUP if g is None else str(g) for g in pool[self.column].to_pylist()]
-        )
-        names, member = np.unique(groups, return_inverse=True)
+        names, member = groups_of(pool[self.column], NO_GROUP)
         self._check_groups(names)
         capacity = np.bincount(member, weights=costs, minlength=len(names)).astype(np.int64)
         if self.fraction:
-            quotas = np.array([share_of(size, self.fraction) for size in capacity.tolist()])
+            quotas = np.array([share_of(size, self.fraction) for size in capacity.tolist()], int)
         else:
             ratings = scores(pool, self.rating or self.by)[order]
             weights = self._weights_of(names, capacity, member[order], ratings)
-            quotas = split(budget.limit, weights, capacity)
+            quotas = split(budget.limit, weights, capacity, logs=self.shares == "rating")
+        each = order[np.argsort(member[order], kind="stable")]  # group by group, best first
+        own = member[each]
+        before = np.cumsum(capacity) - capacity  # the costs of the groups in front
+        chosen = each[(np.cumsum(costs[each]) - before[own] <= quotas[own]) & (quotas[own] > 0)]
         kept = np.zeros(len(pool), dtype=bool)
-        reason = np.full(len(pool), "", dtype=object)
-        margin = np.zeros(len(pool))
-        for number, name in enumerate(names):
-            own = order[member[order] == number]
-            chosen = own[np.cumsum(costs[own]) <= quotas[number]]
-            kept[chosen] = True
-            reason[own] = f"over the quota: {name}"  # told by group, counted as one
-            margin[own] = values[own] - (values[chosen[-1]] if len(chosen) else np.inf)
+        kept[chosen] = True
+        last = np.full(len(names), np.inf)
+        np.minimum.at(last, member[chosen], values[chosen])
+        # told by group, counted as one
+        reasons = np.array([f"over the quota: {name}" for name in names], dtype=object)
         order = np.concatenate([order[kept[order]], order[~kept[order]]])
-        return Choice(order, int(kept.sum()), reason, margin)
+        return Choice(order, int(kept.sum()), reasons[member], values - last[member])
 
-    def _check_groups(self, names: np.ndarray) -> None:
-        if not isinstance(self.shares, dict) or not len(names):
+    def _check_groups(self, names: list[str]) -> None:
+        if not isinstance(self.shares, dict) or not names:
             return
-        nobody = sorted(set(self.shares) - set(names.tolist()))
-        there = ", ".join(names[:20].tolist())
+        nobody = sorted(set(self.shares) - set(names))
+        there = ", ".join(names[:20])
         if len(nobody) == len(self.shares):
             raise PlanError(f"quota: no row has a {self.column} of the shares; there are {there}")
         if nobody:
@@ -130,45 +131,43 @@ class Quota(Selector):
         return values
 
     def _weights_of(
-        self, names: np.ndarray, capacity: np.ndarray, member: np.ndarray, ratings: np.ndarray
+        self, names: list[str], capacity: np.ndarray, member: np.ndarray, ratings: np.ndarray
     ) -> np.ndarray:
+        """The weight of each group; with `shares: rating` its logarithm."""
         if isinstance(self.shares, dict):
             return np.array([self.shares.get(name, 0.0) for name in names])
         if self.shares == "rating":  # members come by value, so that sums are of any order
-            return softmax(np.bincount(member, ratings) / np.bincount(member))
+            return np.bincount(member, ratings) / np.bincount(member)
         return capacity.astype(float) if self.shares == "proportional" else np.ones(len(names))
 
 
-def softmax(values: np.ndarray) -> np.ndarray:
-    """Return exp(values) scaled to a sum of 1."""
-    raised = np.exp(values - values.max(initial=-np.inf))
-    weights: np.ndarray = raised / raised.sum()
-    return weights
-
-
-def split(total: int, weights: np.ndarray, capacity: np.ndarray) -> np.ndarray:
+def split(total: int, weights: np.ndarray, capacity: np.ndarray, logs: bool = False) -> np.ndarray:
     """Return whole quotas that sum to `total`, or to all that fits.
+
+    What a group cannot take goes to those that have room, again in proportion to their weights.
 
     Args:
         total: what is to be split.
-        weights: (groups,) not negative.
+        weights: (groups,) not negative; or with `logs` their natural logarithms.
         capacity: (groups,) the most that each group can take.
+        logs: a weight is exp of what is given, and none is 0, however small it may be.
     """
     quotas = np.zeros(len(weights), dtype=np.int64)
     while True:
         rest = total - int(quotas.sum())
-        open_weights = np.where(quotas < capacity, weights, 0.0)
-        if rest <= 0 or open_weights.sum() <= 0:
+        room = np.flatnonzero((quotas < capacity) & (logs | (weights > 0)))
+        if rest <= 0 or not len(room):
             return quotas
-        exact = rest * open_weights / open_weights.sum()
+        shares = _shares(weights[room], logs)
+        exact = rest * shares / shares.sum()
         whole = np.floor(exact).astype(np.int64)
         left = rest - int(whole.sum())
         whole[np.argsort(whole - exact, kind="stable")[:left]] += 1
-        quotas = np.minimum(quotas + whole, capacity)
+        quotas[room] = np.minimum(quotas[room] + whole, capacity[room])
 
 
-def _best_first(pool: pa.Table, values: np.ndarray) -> np.ndarray:
-    """The places of all rows, largest value first; ties by sample_id, then row_id."""
-    table = pool.select(["sample_id", "row_id"]).append_column("value", pa.array(values))
-    keys = [("value", "descending"), ("sample_id", "ascending"), ("row_id", "ascending")]
-    return np.asarray(pc.sort_indices(table, sort_keys=keys), dtype=np.int64)
+def _shares(weights: np.ndarray, logs: bool) -> np.ndarray:
+    """Weights or their logarithms, scaled so that their sum is a number."""
+    if logs:
+        return np.asarray(np.exp(weights - weights.max()))
+    return np.asarray(np.ldexp(weights, -np.frexp(weights.max())[1]))  # exactly, by a power of 2

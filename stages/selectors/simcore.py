@@ -4,15 +4,17 @@ Kim et al. 2023, arXiv 2303.11101. In a round each query takes its nearest row a
 round before took; two may take the same, which then counts once. The value of a round is the mean
 of these similarities, over the queries. After round `patience` the rounds stop before the first
 whose value is less than `stop` times that of round `patience`, and at `cap` rows per query: so the
-budget, if it is not reached before, comes out by itself. Of a round that does not fit the budget,
-rows are kept by a draw from a hash of seed and content.
+budget, if it is not reached before, comes out by itself. A share of a value that is not above 0
+means nothing: such a round `patience` has found no like rows any more, and is the last. Of a round
+that does not fit the budget, rows are kept by a draw from a hash of seed and content.
 
 The published queries are 100 centroids of the target, or all its rows if it has fewer. Here they
 are the rows of the target: a large one is better given by a hundred of its rows. Numbers in memory:
 rows x queries, as fp32.
 """
 
-from typing import final
+import logging
+from typing import ClassVar, final
 
 import numpy as np
 import pyarrow as pa
@@ -23,12 +25,16 @@ from .base import Budget, Choice, Selector
 from .queries import Spending, Taken, choose, list_schema
 from .vectors import even
 
+log = logging.getLogger(__name__)
+
 TOO_FAR = "after the last round"
 
 
 @final
 class SimCore(Selector):
     """Keeps the rows of all rounds before similarity falls off."""
+
+    version: ClassVar[int] = 2
 
     by: str
     """A list column with one similarity per query, such as `similarity.by_query`."""
@@ -62,7 +68,7 @@ class SimCore(Selector):
         rows: list[int] = []
         takers: list[int] = []
         number, least = 0, -np.inf
-        while len(rows) < most:
+        while len(rows) < most and least < np.inf:
             picked, value = rounds.next()
             if picked is None:
                 return Taken(rows, takers, complete=False)
@@ -70,13 +76,26 @@ class SimCore(Selector):
             if value < least:
                 break
             if number == self.patience and self.stop is not None:
-                least = self.stop * value
+                least = self._least(value)
             for row in sorted(picked, key=lambda row: (-draws[row], row)):
                 rows.append(row)
                 takers.append(picked[row])
                 if not spending.spend(row) or len(rows) == most:
                     return Taken(rows, takers, complete=True)
         return Taken(rows, takers, complete=True)
+
+    def _least(self, value: float) -> float:
+        """The least value of a round after that of `patience`."""
+        assert self.stop is not None
+        if value > 0:
+            return self.stop * value
+        log.warning(
+            "simcore: round %d, by which the others are judged, has the value %.3g, which is not "
+            "above 0, and so is the last; `stop: null` goes on until the budget is spent",
+            self.patience,
+            value,
+        )
+        return np.inf
 
 
 class _Rounds:

@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 
 from ...errors import ContractError
 from ...scorers.features import Features
-from ...scorers.matrices import unit
+from ...scorers.matrices import DIM, unit
 
 NO_VECTOR = "no_vector"
 
@@ -36,7 +36,11 @@ def row_vectors(pool: pa.Table, rows: np.ndarray, of: Features, unit_length: boo
         if numbers and not found.shape[1]:
             found = np.full((len(rows), numbers), np.nan)
         if numbers not in (0, found.shape[1]):
-            raise ContractError(f"{of.of} has vectors of {numbers} and of {found.shape[1]} numbers")
+            first = pool["sample_id"][int(rows[some][~np.isnan(block[:, 0])][0])]
+            raise ContractError(
+                f"{of.of} has vectors of {found.shape[1]} numbers, but of {numbers} in the row "
+                f"with sample_id {first}{DIM}"
+            )
         if numbers:
             found[some] = unit(block) if unit_length else block
     return found

@@ -8,15 +8,22 @@ Rose et al. 2010, "Automatic keyword extraction from individual documents". PASE
 takes all phrases of instruction, input and output in that order (`most: null`, `max_words: null`);
 here the `most` best ones of `max_words` words at most. Longer ones are hardly ever said twice.
 
-Words are in lower case, otherwise as they are written; stop words are scikit-learn's for English.
-In a text without English stop words a phrase is what stands between punctuation, and in one without
-spaces a word is.
+A word begins with a letter, digit or underscore, and holds combining marks as well, such as the
+vowel signs of Hindi and Thai; apostrophes, hyphens and dots before one of a to z (node.js) can join
+its parts, and ++ or # end it (c++, c#). Words are in lower case and composed (Unicode's NFC),
+otherwise as they are written; stop words are scikit-learn's for English, with dots (e.g) or
+without. In a text without English stop words a phrase is what stands between punctuation, and in
+one without spaces a word is.
 """
 
 import re
+import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import final
+from functools import cache
+from itertools import pairwise
+from typing import ClassVar, final
 
 import pyarrow as pa
 from pydantic import Field
@@ -25,13 +32,14 @@ from ...scorers.signals import column_type
 from ..base import ROWS, Stage
 from ..templates import answer_text
 
-TOKEN = re.compile(r"\w+(?:['\u2019-]\w+)*|\n|[^\w\s]+")
 LETTER = re.compile(r"[^\W\d_]")
 
 
 @final
 class Concepts(Stage):
     """The keyword phrases of all messages, best first, each once."""
+
+    version: ClassVar[int] = 2
 
     most: int | None = Field(default=5, ge=1)
     """How many at most; null: all."""
@@ -71,13 +79,30 @@ def phrases(text: str) -> list[tuple[str, ...]]:
 
     found: list[tuple[str, ...]] = []
     words: list[str] = []
-    for token in [*TOKEN.findall(text.lower()), "\n"]:
-        if LETTER.search(token) and token not in ENGLISH_STOP_WORDS:
-            words.append(token)
+    for token in [*_token().findall(unicodedata.normalize("NFC", text)), "\n"]:
+        word = unicodedata.normalize("NFC", token.lower())
+        if LETTER.search(word) and word.replace(".", "") not in ENGLISH_STOP_WORDS:
+            words.append(word)
         elif words:
             found.append(tuple(words))
             words = []
     return found
+
+
+@cache
+def _token() -> re.Pattern[str]:
+    """A word, a line end, or what else stands together; a word of `re` does not hold marks."""
+    marks = [
+        point for point in range(sys.maxunicode + 1) if unicodedata.category(chr(point))[0] == "M"
+    ]
+    starts = [point for before, point in pairwise([-2, *marks]) if point != before + 1]
+    ends = [point for point, after in pairwise([*marks, -2]) if after != point + 1]
+    inside = "".join(f"{chr(a)}-{chr(b)}" for a, b in zip(starts, ends, strict=True))
+    joiners = "\u200c\u200d"  # between letters of one word in Persian and the scripts of India
+    part = rf"\w[\w{inside}{joiners}]*"
+    return re.compile(
+        rf"{part}(?:(?:['\u2019-]|\.(?=[a-z])){part})*(?:(?:\+\+|\#)(?!\w))?|\n|[^\w\s]+"
+    )
 
 
 def ranked(found: Sequence[tuple[str, ...]]) -> list[str]:

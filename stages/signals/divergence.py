@@ -24,6 +24,12 @@ The numbers of a row do not depend on its batch beyond rounding: when the batch 
 divergence moves in fp32 by less than 1e-6 nats (measured: 2e-7), in bf16 by what rounding the
 hidden states to it does (measured: 1e-3). With the same partition they are the same bytes, whether
 both models are in memory or one after the other (`apart`).
+
+bf16 makes small divergences larger, since each of the two models is rounded by itself. Against a
+softmax in fp64, fp32 was off by at most 2.4e-6 nats per token, bf16 by up to 0.039. For a model
+that pruning has hardly changed (5 % of the weights by magnitude) the mean of rows came out 60 % too
+high, and their rank correlation with fp32 was 0.979; for one of Wanda 2:4 it was 0.9995. So set
+`dtype: fp32` where pruning was mild.
 """
 
 from collections.abc import Iterator, Sequence

@@ -38,6 +38,30 @@ def test_wanda_on_the_command_line(tmp_path, gpt2):
             {"method": "magnitude", "share": 0.5, "data": "pool.jsonl"},
             "--data 'pool.jsonl' is given, but method magnitude looks at no rows",
         ),
+        (
+            {"method": "magnitude", "share": 0.5, "rows": 5},
+            "--rows 5 is given, but method magnitude looks at no rows",
+        ),
+        (
+            {"method": "layers", "layers": 1, "max_tokens": 64},
+            "--max-tokens 64 is given, but method layers by the rule last looks at no rows",
+        ),
+        (
+            {"method": "magnitude", "share": 0.5, "template": "none"},
+            "--template 'none' is given, but method magnitude looks at no rows",
+        ),
+        (
+            {"method": "magnitude", "share": 0.5, "seed": 0},
+            "--seed 0 is given, but method magnitude looks at no rows",
+        ),
+        (
+            {"method": "magnitude", "share": 0.5, "revision": "main"},
+            "revision 'main' is for models of the hub, but '",
+        ),
+        (
+            {"method": "wanda", "pattern": "2:7", "data": "gone.jsonl"},
+            "no multiple of 7 as pattern 2:7 needs; in this model M of N:M must divide",
+        ),
         ({"method": "layers", "layers": 9}, "layers is 9, but the model has 2"),
         ({"method": "layers", "layers": 1, "device": "tpu"}, "device 'tpu' is not one of auto,"),
         (

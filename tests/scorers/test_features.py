@@ -78,3 +78,11 @@ def test_columns_of_signals():
     for name in ("data.v", "embedding", ".embedding", "base."):
         with pytest.raises(ValueError, match=f"must be the column of a signal.*{name!r}"):
             signal_column(name)
+
+
+def test_columns_that_hold_no_vectors():
+    assert signal_column("mine.vector") == "mine.vector"
+    columns = ("status", "given.status", "label", "answer_tokens", "concepts", "given.jsd_sum")
+    for column in columns:
+        with pytest.raises(ValueError, match=f"must be a column of vectors.*'e.{column}'"):
+            signal_column(f"e.{column}")

@@ -61,11 +61,20 @@ def test_every_token_of_every_group(keep, budget):
     assert found.padded >= found.tokens
 
 
+def test_tokens_of_a_batch_that_the_second_model_halves_count_once():
+    found = compare(lm(3), lm(1, limit=6))
+    whole = compare(lm(3), lm(1))
+    assert (found.splits, whole.splits) == (2, 0)
+    assert found.tokens == whole.tokens == 2 * 11
+    assert found.padded < whole.padded
+
+
 @pytest.mark.parametrize("keep", [None, "p", "q"])
 def test_out_of_memory_halves_the_batch_of_the_model_that_needs_it(keep):
     found = compare(lm(3, limit=6), lm(1), keep=keep)
     np.testing.assert_allclose(found.stats["all"][JSD], expected(3, 1), rtol=1e-5)
     assert found.splits == 2
+    assert found.tokens == 2 * 11
     with pytest.raises(WorkerError, match="a sequence of 5 tokens does not fit"):
         compare(lm(3), lm(1, limit=4), keep=keep)
 

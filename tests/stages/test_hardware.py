@@ -20,6 +20,13 @@ def test_auto_kernel_is_torch_without_a_gpu_and_triton_is_never_replaced(monkeyp
         hardware.resolve_kernel("triton", "cpu")
 
 
+def test_no_gpu(monkeypatch):
+    hardware.check_device("gpt2", "cpu")
+    monkeypatch.setattr(hardware.torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ModelError, match="model 'gpt2': device is cuda, but there is no GPU here"):
+        hardware.check_device("gpt2", "cuda")
+
+
 def test_memory_is_given_back_from_circles_too():
     class Ring:
         def __init__(self):

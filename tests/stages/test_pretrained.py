@@ -7,6 +7,7 @@ from tamis.errors import ModelError
 from tamis.stages.pretrained import (
     first_line,
     pretrained,
+    skeleton,
     snapshot,
     stored_dtype,
     text_config,
@@ -36,6 +37,24 @@ def test_a_config_that_is_broken_is_said(gpt2, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "nothing"}))
     with pytest.raises(ModelError, match="cannot be loaded"):
         pretrained(str(tmp_path))
+    for read in (text_config, skeleton):
+        with pytest.raises(ModelError, match=r"the config of model .* cannot be read: "):
+            read(str(tmp_path), None)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"the folder has no config\.json"):
+        text_config(str(tmp_path), None)
+
+
+def test_a_skeleton_has_the_shapes_of_the_model(gpt2):
+    bare, whole = skeleton(str(gpt2), None), pretrained(str(gpt2))
+    assert [weight.shape for weight in bare.parameters()] == [w.shape for w in whole.parameters()]
+    assert all(weight.is_meta for weight in bare.parameters())
+
+
+def test_a_config_of_no_language_model(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        skeleton(str(tmp_path), None)
 
 
 def test_first_line():

@@ -38,5 +38,13 @@ def test_conv1d_is_pruned_along_its_inputs():
 
 
 def test_a_pattern_that_does_not_fit_names_the_layer():
-    with pytest.raises(ModelError, match=r"layer 0\.lin has 4 inputs, which pattern 2:3 leaves"):
+    message = r"layer 0\.lin has 4 inputs, no multiple of 3 as pattern 2:3 needs; .* must divide 4$"
+    with pytest.raises(ModelError, match=message):
         pruned(pattern="2:3")
+
+
+def test_nothing_is_pruned_before_all_layers_fit():
+    blocks = [nn.ModuleList([nn.Linear(12, 3)]), nn.ModuleList([nn.Linear(8, 3)])]
+    with pytest.raises(ModelError, match=r"layer 1\.0 has 8 inputs, .* M of N:M must divide 4"):
+        prune_magnitude(blocks, Pruning("magnitude", pattern="1:3"))
+    assert (blocks[0][0].weight != 0).all()

@@ -39,3 +39,18 @@ def test_the_number_is_exact_whatever_binary_fractions_say(share):
     scores = torch.rand(7, 100, generator=torch.Generator().manual_seed(0))
     assert smallest_of_rows(scores, share).sum(1).tolist() == [round(100 * share)] * 7
     assert int(smallest_of_layer(scores, share).sum()) == round(700 * share)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.33, 0.5, 0.9, 0.99])
+def test_a_layer_is_chosen_from_as_by_its_whole_order(share):
+    """Also among many equal scores, which rounding to bf16 makes."""
+    for seed in range(20):
+        scores = torch.randint(0, 5, (7, 11), generator=torch.Generator().manual_seed(seed)).float()
+        expected = smallest_of_rows(scores.reshape(1, -1), share).reshape(7, 11)
+        assert torch.equal(smallest_of_layer(scores, share), expected)
+
+
+def test_a_layer_has_no_place_of_each_weight(monkeypatch):
+    """A stable order of a layer takes 8 bytes per weight, and five times as long."""
+    monkeypatch.setattr(torch.Tensor, "argsort", None)
+    assert int(smallest_of_layer(SCORES, 0.5).sum()) == 6

@@ -3,10 +3,10 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from tamis.errors import ConfigError, ModelError
+from tamis.errors import ConfigError, ModelError, UsageError
 from tamis.stages import models
 from tamis.stages.pretrained import pretrained
-from tamis.stages.pruning.prune import Calibration, prune
+from tamis.stages.pruning.prune import Calibration, check, prune
 from tamis.stages.pruning.settings import Pruning
 from tamis.tests.tiny import make_model
 
@@ -122,6 +122,33 @@ def test_what_is_missing_is_said_before_the_model_is_read(tmp_path):
         prune("gone", None, tmp_path, HALF)
     with pytest.raises(ConfigError, match="method wanda needs calibration rows"):
         prune("gone", None, tmp_path / "out", Pruning("wanda", share=0.5))
+
+
+@pytest.mark.parametrize(
+    ("how", "fields", "message"),
+    [
+        (Pruning("wanda", pattern="2:7"), {}, "M of N:M must divide "),
+        (Pruning("layers", layers=2, rule="influence"), {}, "layers is 2, but the model has 2"),
+        (HALF, {"device": "cuda"}, "device is cuda, but there is no GPU here"),
+        (HALF, {"revision": "main"}, "revision 'main' is for models of the hub, but '"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_weights_are_read(how, fields, message, gpt2, tmp_path):
+    if fields.get("device") and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    fields = {"revision": None, "device": "cpu"} | fields
+    folder = tmp_path / "model"  # without weights
+    folder.mkdir()
+    (folder / "config.json").write_bytes((gpt2 / "config.json").read_bytes())
+    with pytest.raises(UsageError, match=message):
+        check(str(folder), out=tmp_path / "out", how=how, **fields)
+    with pytest.raises(UsageError, match=message):
+        prune(str(folder), out=tmp_path / "out", how=how, rows=ROWS, **fields)
+
+
+def test_a_folder_that_is_no_model(tmp_path):
+    with pytest.raises(ModelError, match=r"the folder has no config\.json"):
+        prune(str(tmp_path), None, tmp_path / "out", HALF)
 
 
 def test_more_layers_than_there_are(gpt2, tmp_path):

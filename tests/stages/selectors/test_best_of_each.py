@@ -58,5 +58,15 @@ def test_equals_car_of_the_same_size(n_best):
     assert set(choice.order[: choice.n_kept].tolist()) == expected
 
 
+def test_lists_and_numbers_that_are_none():
+    table = POOL.append_column("tags", pa.array([["a"], ["a"], ["b"], None, ["b"], None, ["a"]]))
+    table = table.append_column("nan", pa.array([float("nan")] * 5 + [1.0, 1.0]))
+    choice = BestOfEach(by="s.score", column="tags")(table, Budget(2))
+    assert choice.order[: choice.n_kept].tolist() == [0, 2]
+    assert choice.pulled[2] == 'best of its group: ["b"]'
+    choice = BestOfEach(by="s.score", column="nan")(table, Budget(3))
+    assert choice.order[: choice.n_kept].tolist() == [5, 0, 1]
+
+
 def test_contract():
     check_selector(BestOfEach(by="s.score"), POOL, 4)

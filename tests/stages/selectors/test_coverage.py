@@ -100,3 +100,32 @@ def test_blocks_change_nothing(monkeypatch):
     whole = cover.all_gains()
     monkeypatch.setattr(coverage, "NUMBERS", 120)
     np.testing.assert_allclose(cover.all_gains(), whole, rtol=1e-14)
+
+
+@pytest.mark.parametrize("euclidean", [False, True])
+@pytest.mark.parametrize(("held", "few"), [(0, 4), (40, 1), (1 << 24, 1), (1 << 24, 4)])
+def test_what_is_held_decides_nothing(held, few, euclidean, monkeypatch):
+    vectors, cosine = random_cosines(90)
+    squares = np.maximum(2 - 2 * cosine, 0)
+    similar = np.exp(-np.sqrt(squares) / vectors.shape[1]) if euclidean else cosine
+    copies = np.random.default_rng(0).integers(1, 4, 90)
+    monkeypatch.setattr(coverage, "HELD", held)
+    monkeypatch.setattr(coverage, "FEW", few)
+    cover = VectorCoverage(vectors, copies, euclidean)
+    picks, worth = greedy(cover, 90, 60)
+    assert picks.tolist() == plainly(similar, copies, 60)
+    covered = similar[:, picks].max(1)
+    gains = copies @ np.maximum(similar - np.maximum(covered, 0)[:, None], 0)
+    rest = np.setdiff1d(np.arange(90), picks)
+    np.testing.assert_allclose(worth[rest], gains[rest], rtol=1e-5, atol=1e-6)
+
+
+def test_similarities_are_computed_once_they_are_few(monkeypatch):
+    """Two far groups: when one is covered, its rows are asked for no product any more."""
+    vectors = np.repeat(np.eye(2), 8, axis=0) + np.tile(np.eye(8), (2, 1))[:, :2] * 0.1
+    cover = VectorCoverage(vectors, np.ones(16), False)
+    monkeypatch.setattr(coverage, "FEW", 1)
+    cover.all_gains()
+    before = cover.gains(np.arange(16))
+    monkeypatch.setattr(cover, "_similar", None)
+    np.testing.assert_allclose(cover.gains(np.arange(16)), before, rtol=1e-12)

@@ -108,6 +108,13 @@ def test_lists_that_may_be_too_short(caplog):
     assert caplog.text == ""
 
 
+def test_lists_of_all_other_rows_are_not_too_short(caplog):
+    alike = pool_of_cosines(np.full((4, 4), 0.95))
+    assert kept(scored(alike), 4, graph="knn") == [0]
+    assert kept(scored(alike.take([0, 2, 3])), 4, graph="knn") == [0]  # also where few are left
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

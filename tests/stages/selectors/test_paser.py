@@ -98,6 +98,24 @@ def test_what_a_cluster_cannot_fill():
     assert len(kept(table, 30, refill=True)) == 22
 
 
+def test_clusters_that_lost_nothing_come_last():
+    """10 rows of CDS .1, then 8 of the rest: 2 in proportion to 5 and 15 rows of CDS 0."""
+    table = pool([0] * 5 + [1] * 10 + [2] * 15, divergence=[0.0] * 5 + [0.1] * 10 + [0.0] * 15)
+    assert len(kept(table, 18)) == 10
+    assert kept(table, 18, refill=True) == [0, 1, *range(5, 15), *range(15, 21)]
+    assert len(kept(table, 99, refill=True)) == 30
+
+
+def test_shares_of_less_than_a_row():
+    table = pool([0, 1, 2, 3])
+    message = "the budget of 3 gives none of 4 clusters .* `split: largest_remainder`, or `refill: "
+    with pytest.raises(PlanError, match=message):
+        Paser()(table, Budget(3))
+    assert len(kept(table, 3, split="largest_remainder")) == len(kept(table, 3, refill=True)) == 3
+    with pytest.raises(PlanError, match="take a larger budget, or fewer clusters"):
+        Paser(refill=True)(table.slice(1), Budget(1, "tokens"))
+
+
 def test_passed_over_rows_do_not_come_again():
     concepts = [["a", "b"], ["b", "c"], ["a", "c"], ["x"], ["a", "c"], ["y"]]
     table = pool([0] * 6, concepts=concepts)
@@ -146,7 +164,14 @@ def test_budget_in_tokens():
 )
 def test_never_over_the_budget(rows, limit, refill, rule):
     table = pool([label for label, _ in rows], concepts=[sorted(own) for _, own in rows])
-    choice = Paser(refill=refill, split=rule)(table, Budget(limit))
+    selector = Paser(refill=refill, split=rule)
+    if rows and limit and rule == "floor" and not refill:
+        clusters = {label for label, _ in rows}
+        if limit < len(clusters):  # all lost the same
+            with pytest.raises(PlanError, match="nothing is kept"):
+                selector(table, Budget(limit))
+            return
+    choice = selector(table, Budget(limit))
     assert choice.n_kept <= limit
     passed_over = sum(reason.startswith("conflicting") for reason in choice.reason)
     if refill:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tamis.errors import PlanError
 from tamis.stages.checks import check_selector
 from tamis.stages.selectors.base import Budget
-from tamis.stages.selectors.quota import Quota, softmax, split
+from tamis.stages.selectors.quota import Quota, split
 
 POOL = pa.table(
     {
@@ -76,6 +76,49 @@ def test_quotas_use_all_that_fits(total, groups):
     assert quotas.sum() == min(total, capacity[weights > 0].sum())
 
 
+def test_weights_of_any_size():
+    capacity = np.array([40, 40, 3])
+    assert split(20, np.array([1e308, 1e308, 0]), capacity).tolist() == [10, 10, 0]
+    assert split(20, np.array([3e-320, 1e-320, 0]), capacity).tolist() == [15, 5, 0]
+    assert split(50, np.array([1e308, 1e-300, 0]), capacity).tolist() == [40, 10, 0]
+    assert kept(shares={"x": 1e308, "y": 1e308}, budget=Budget(4)) == [8, 7, 5, 4]
+
+
+def test_a_group_without_a_share_keeps_nothing():
+    """Not even rows that cost nothing."""
+    free = POOL.set_column(5, "tokens", pa.array([0] * 8 + [1, 0], pa.int32()))
+    choice = Quota(by="s.score", shares={"y": 1})(free, Budget(5, "tokens"))
+    assert choice.order[: choice.n_kept].tolist() == [8, 7, 6]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=40), st.integers(0, 60))
+def test_each_group_is_cut_where_its_quota_ends(rows, limit):
+    """As by a loop over the groups."""
+    labels, costs = ([row[i] for row in rows] for i in (0, 1))
+    scores = np.random.default_rng(0).permutation(len(rows))
+    pool = clustered(scores, labels, tokens=pa.array(costs, pa.int32()))
+    choice = Quota(by="s.score", column="clusters.label")(pool, Budget(limit, "tokens"))
+    sizes = np.array([sum(c for x, c in rows if x == label) for label in sorted(set(labels))], int)
+    expected = set()
+    quotas = split(limit, sizes.astype(float), sizes)
+    for label, quota in zip(sorted(set(labels)), quotas.tolist(), strict=True):
+        own = sorted((i for i in range(len(rows)) if labels[i] == label), key=lambda i: -scores[i])
+        fit = np.cumsum([costs[i] for i in own]) <= quota
+        expected |= {i for i, fits in zip(own, fit.tolist(), strict=True) if fits and quota}
+    assert set(choice.order[: choice.n_kept].tolist()) == expected
+
+
+def test_lists_and_numbers_that_are_none():
+    tags = [["a"], ["b"], ["a"], None] + [["a"]] * 6
+    values = [1.0, float("nan"), None, 1.0] + [2.0] * 6
+    for column, groups in (("tags", 3), ("values", 3)):
+        table = POOL.append_column(column, pa.array(tags if column == "tags" else values))
+        choice = Quota(by="s.score", column=column, shares="equal")(table, Budget(3))
+        assert choice.n_kept == 3
+        assert len(set(choice.reason.tolist())) == groups
+    assert "over the quota: (none)" in choice.reason
+
+
 def test_shares_name_groups_that_there_are(caplog):
     table = pa.table(
         {
@@ -129,8 +172,18 @@ class TestCdas:
 class TestByRating:
     def test_golden_weights(self):
         """Means of .5 and -.5: .731059 and .268941."""
-        assert softmax(np.array([0.5, -0.5])) == pytest.approx([0.731059, 0.268941], abs=1e-6)
-        assert softmax(np.array([1e4, 0.0])).tolist() == [1, 0]
+        capacity = np.array([10**6, 10**6])
+        found = split(10**6, np.array([0.5, -0.5]), capacity, logs=True)
+        assert found.tolist() == [731059, 268941]
+        assert split(10, np.array([1e4, 0.0]), capacity, logs=True).tolist() == [10, 0]
+
+    def test_what_the_best_cannot_fill_is_split_over_the_others(self):
+        """exp(1000) is all there is beside e and 1, until it is full: then 20 x e / (e + 1)."""
+        found = split(30, np.array([1000.0, 1.0, 0.0]), np.array([10, 50, 50]), logs=True)
+        assert found.tolist() == [10, 15, 5]
+        pool = clustered([1000] * 10 + list(range(30)), [0] * 10 + [1] * 15 + [2] * 15)
+        quota = Quota(by="s.score", column="clusters.label", shares="rating")
+        assert quota(pool, Budget(30)).n_kept == 30
 
     def test_of_the_budget(self):
         """100 rows: 73.1 and 26.9."""

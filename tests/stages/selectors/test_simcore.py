@@ -31,6 +31,16 @@ def test_nothing_stops_before_patience_or_without_a_stop():
     assert kept(simcore(patience=1, stop=None), pool(falling), 4)[0] == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("shift", [-1.0, -2.0])
+def test_a_share_of_no_likeness_is_no_bound(shift, caplog):
+    """Round 2 has the value 0 or -1; the next one is worse, and -.95 would be above it."""
+    sims = [[2.0 + shift, 1.0 + shift, 1.0 + shift, shift]]
+    assert kept(simcore(patience=2), pool(sims), 4)[0] == [0, 1]
+    assert f"round 2, by which the others are judged, has the value {1 + shift:g}" in caplog.text
+    assert len(caplog.records) == 1
+    assert len(kept(simcore(patience=2, stop=None), pool(sims), 4)[0]) == 4
+
+
 def test_two_queries_that_take_the_same_row():
     """It counts once, and in the value for both: .9 and .8, mean .85."""
     both = [[0.9, 0.1, 0.2], [0.8, 0.75, 0.1]]

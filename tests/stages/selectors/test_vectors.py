@@ -36,5 +36,7 @@ def test_why():
 
 def test_vectors_of_two_lengths():
     pool = pool_of([[1.0, 0]] * 256 + [[1.0, 0, 0]] * 256)
-    with pytest.raises(ContractError, match="vectors of 3 and of 2 numbers"):
+    with pytest.raises(
+        ContractError, match="of 2 numbers, but of 3 in the row with sample_id 0100; "
+    ):
         row_vectors(pool, np.arange(512), Features("e.embedding"), unit_length=True)

@@ -1,3 +1,5 @@
+import unicodedata
+
 import pyarrow as pa
 import pytest
 from tamis.stages.base import MESSAGE
@@ -65,6 +67,40 @@ def test_none(text):
 
 def test_other_scripts():
     assert concepts("Größe der Straße; 日本語") == ["größe der straße", "日本語"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("हिन्दी में भाषा सीखना, पुस्तक", ["हिन्दी में भाषा सीखना", "पुस्तक"]),
+        ("ภาษาไทย เป็นภาษาที่น้ำ", ["ภาษาไทย เป็นภาษาที่น้ำ"]),
+        ("বাংলা ভাষা", ["বাংলা ভাষা"]),
+        ("كِتَابٌ جَدِيدٌ", ["كِتَابٌ جَدِيدٌ"]),
+        ("क\u200cख ग", ["क\u200cख ग"]),
+    ],
+)
+def test_marks_belong_to_their_word(text, expected):
+    assert concepts(text, max_words=None) == [unicodedata.normalize("NFC", one) for one in expected]
+
+
+def test_composed_and_decomposed_letters_are_the_same():
+    text = "Élève français; İzmir"
+    expected = ["élève français", "i\u0307zmir"]
+    for form in ("NFC", "NFD"):
+        assert concepts(unicodedata.normalize(form, text)) == expected
+
+
+def test_signs_of_names():
+    assert phrases("C++, C# and node.js (e.g. file.txt). End.Begin a++b") == [
+        ("c++",),
+        ("c#",),
+        ("node.js",),
+        ("file.txt",),
+        ("end",),
+        ("begin",),
+        ("b",),
+    ]
+    assert phrases("#tag x\u20e3\ufe0f \ufe0f 1\ufe0f\u20e3") == [("tag", "x\u20e3\ufe0f")]
 
 
 def test_contract():
