@@ -14,11 +14,11 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import PlanError, TamisError, WorkerError
 from ..stages.base import Stage
+from ..stages.locations import Location
 from . import lookup
 from .config import EngineConfig
 from .task import Receipt, Task, compute, limit_threads
@@ -47,7 +47,7 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(config: EngineConfig, root: Path) -> Engine:
+def open_engine(config: EngineConfig, root: Location) -> Engine:
     """Return the engine of a config for a store; nothing is started before the first task."""
     kind = LocalEngine if config.kind == "local" else RayEngine
     return kind(config, str(root.absolute()))

@@ -8,6 +8,7 @@ import typer
 
 from ..errors import ConfigError
 from ..stages.base import resolve_device
+from ..stages.locations import is_address
 from ..stages.source import Source
 from .logs import Reporter
 
@@ -21,7 +22,7 @@ PART_ROWS = 1024
 
 def prune(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder or hub id.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write; must not exist.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="Folder to write; must not exist.")],
     method: Annotated[str, typer.Option(help="magnitude, wanda or layers.")],
     share: Annotated[float | None, typer.Option(help="Of every layer's weights, as 0.5.")] = None,
     pattern: Annotated[str | None, typer.Option(help="2:4: two of every four stay.")] = None,
@@ -41,7 +42,9 @@ def prune(
     how = settings.Pruning(method, share, pattern, layers, rule)
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"device {device!r} is not one of auto, cpu, cuda")
-    folder.check_free(out)
+    if is_address(out):
+        raise ConfigError(f"{out!r} is an address; a model is written to a folder of this machine")
+    folder.check_free(Path(out))
     if how.needs_rows and data is None:
         raise ConfigError(f"method {method} needs calibration rows; name a file with --data")
     if data is not None and not how.needs_rows:
@@ -49,8 +52,8 @@ def prune(
     reporter, found = Reporter(), None
     if how.needs_rows and data is not None:
         found = _calibration(model, revision, data, rows, seed, template, max_tokens)
-    said = _pruned(model, revision, out, how, found, device, reporter)
-    typer.echo(describe(out, said))
+    said = _pruned(model, revision, Path(out), how, found, device, reporter)
+    typer.echo(describe(Path(out), said))
 
 
 def describe(out: Path, said: dict[str, Any]) -> str:

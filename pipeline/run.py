@@ -1,6 +1,5 @@
 """A run from config to curated dataset, top to bottom."""
 
-import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -14,24 +13,25 @@ import pyarrow.parquet as pq
 
 from ..errors import ArtifactError, DataError
 from ..stages.export import curated_schema, own_names, shape_rows, write_curated
+from ..stages.locations import Location
 from . import executor, ledger, manifest, selection
 from .card import make_card
 from .compute import StepReport, compute
 from .config import Config
 from .faults import fault_table
+from .files import whole_file
 from .fingerprint import key
-from .folder import CURATED, RunFolder, claim
+from .folder import CURATED, LOG, RunFolder, claim
 from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
-from .pool import Pool, check_strict, find_pool, pin_sources, pool_key, read_pool, rejected_rows
+from .pool import Pool, check_strict, find_pool, pool_key, read_pool, rejected_rows
 from .queries import with_names
 from .rounds import Settle, Settling, find_rounds
-from .store import Store, whole_file
+from .sources import pin_sources
+from .store import Store, open_store
 from .targets import as_pools, pin_targets
 from .training import prepared
 from .warmups import needs_training, planned, warmed_up
-
-log = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
 MANY = 1000  # damaged files in one run: something is wrong with the disk
@@ -78,8 +78,8 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
         TamisError: what stopped it; all that was computed is kept.
     """
     began = datetime.now(UTC)
+    store = open_store(config.store, config.out)
     config = pin(config)
-    store = Store(Path(config.store))
     name = pool_key(config)
 
     def check(pool: Pool, plan: Plan) -> None:
@@ -92,7 +92,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     if folder.is_done:
         return Result(folder, folder.manifest, was_done=True)
     try:
-        with logging_to(folder.path / "log.jsonl"):
+        with logging_to(folder.work / LOG):
 
             def work() -> tuple[Scored, dict[str, Any]]:
                 scored = score_pool(config, store, name, reporter, settle="doubted")
@@ -103,9 +103,9 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
             names = ["config.yaml", "ledger.parquet", "rejected.parquet", "curated"]
             stages = {step.name: step.stage for step in scored.plan.every_step}
             trained = manifest.describe_warmups(warmed_up(stages))
-            files = manifest.describe_files(folder.path, names)
+            files = manifest.describe_files(folder.work, names)
             record |= found | {"warmups": trained, "files": files}
-            folder.finish(record)
+            folder.finish(record, names)
     finally:
         folder.release()
     return Result(folder, record)
@@ -148,14 +148,14 @@ def score_pool(
     return Scored(pool, plan, reports, table, spent)
 
 
-def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:
+def score(config: Config, reporter: Reporter) -> tuple[Location, pa.Table]:
     """Score without selecting; return where `scores.parquet` lies, and the table in it.
 
     Raises:
         TamisError: what stopped it; all that was computed is kept.
     """
+    store = open_store(config.store, config.out)
     config = pin(config)
-    store = Store(Path(config.store))
     name = pool_key(config)
     scored = undamaged(store, config, lambda: score_pool(config, store, name, reporter))
     table = scored.table.select(["row_id", "sample_id", "source"])
@@ -235,21 +235,21 @@ def _choose_and_export(
     config: Config, store: Store, scored: Scored, folder: RunFolder
 ) -> dict[str, Any]:
     """Write ledger, rejected rows and curated dataset; return what the manifest says of them."""
-    shutil.rmtree(folder.path / CURATED, ignore_errors=True)  # of an attempt that broke off
+    shutil.rmtree(folder.work / CURATED, ignore_errors=True)  # of an attempt that broke off
     budget = selection.budget_of(config.budget, scored.pool.n_rows, scored.plan.cost)
     decisions = selection.decide(scored.table, config.selector, budget)
     decisions = with_names(decisions, config, scored.plan, store)
     rejected = rejected_rows(store, config, scored.pool)
     table = ledger.make_ledger(scored.table, decisions, list(config.scorers), rejected)
-    pq.write_table(table, folder.path / "ledger.parquet", compression="zstd")
-    pq.write_table(rejected, folder.path / "rejected.parquet", compression="zstd")
+    pq.write_table(table, folder.work / "ledger.parquet", compression="zstd")
+    pq.write_table(rejected, folder.work / "rejected.parquet", compression="zstd")
     ends = ledger.counts(table)
     n_kept = int(decisions.kept.sum())
     _export(config, store, scored, table, folder)
     card = make_card(config, scored.plan, ends, n_kept)
-    partial = folder.path / CURATED
+    partial = folder.work / CURATED
     (partial / "README.md").write_text(card, "utf-8")
-    partial.rename(folder.path / "curated")
+    partial.rename(folder.work / "curated")
     found: dict[str, Any] = {"rows_kept": n_kept, "budget": asdict(budget), "ends": ends}
     if scored.spent is not None:
         found["rounds"] = dict(zip(("took", "of"), scored.spent, strict=True))
@@ -269,7 +269,7 @@ def _export(
     schema = curated_schema(scores, scored.pool.columns, scored.pool.extras)
     content = "\n".join(kept["sample_id"].to_pylist())
     write_curated(
-        folder.path / CURATED,
+        folder.work / CURATED,
         _kept_rows(store, scored.pool, kept, (schema, scores)),
         schema,
         len(kept),

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ..stages.base import Stage
+from ..stages.locations import locate
 from .round_files import keep_round
 from .store import Address, Part, Store
 
@@ -58,7 +58,7 @@ class Receipt:
 def compute(stage: Stage, task: Task, root: str) -> Receipt:
     """Read the inputs of a part, run the stage, keep the columns."""
     began = time.perf_counter()
-    store = Store(Path(root))
+    store = Store(locate(root))
     rows = store.read(task.part, task.reads)
     if task.some is None:
         store.write(task.folder, task.part, stage(rows, task.missing), task.whole)

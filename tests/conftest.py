@@ -1,7 +1,9 @@
 """What the tests share."""
 
+import logging
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -14,7 +16,10 @@ os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 if not Path("/dev/nvidiactl").exists():  # no GPU; asking torch would import it for every test
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -41,3 +46,32 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tamis.tests.tiny import make_model
 
     return make_model(tmp_path_factory.mktemp("llama"), "llama", bos=True)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The URL of an S3 server on this machine."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every request
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an empty bucket, which processes of the test reach as well."""
+    for name, value in s3_environment(s3_server).items():
+        monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()  # of other servers
+    name = f"bucket-{secrets.token_hex(4)}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    yield f"s3://{name}"
+    S3FileSystem.clear_instance_cache()
+
+
+def s3_environment(url: str) -> dict[str, str]:
+    """What says where S3 is, and who one is there."""
+    secret = {"AWS_ACCESS_KEY_ID": "key-of-the-test", "AWS_SECRET_ACCESS_KEY": "secret-of-the-test"}
+    return {"AWS_ENDPOINT_URL": url, "AWS_DEFAULT_REGION": "us-east-1", **secret}
