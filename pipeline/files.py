@@ -15,6 +15,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -42,19 +43,19 @@ def whole_file(path: Location) -> Iterator[Path]:
     """
     if is_remote(path):
         with TemporaryDirectory(prefix="tamis-") as folder:
-            partial = Path(folder) / path.name
-            yield partial
-            send(partial, path)
+            aside = Path(folder) / path.name
+            yield aside
+            send(aside, path)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
-        yield partial
-        with partial.open("rb") as written:
+        yield aside
+        with aside.open("rb") as written:
             os.fsync(written.fileno())
-        partial.replace(path)
+        aside.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
     folder_handle = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder_handle)
@@ -109,8 +110,8 @@ def check_writable(path: Location, what: str) -> None:
                 f"{what}: {path.protocol}:// can be read but not be written safely, as it has no "
                 f"rename; take a local folder, s3:// or gs://"
             )
-        probe = path / PROBE
-        _written(probe, lambda: probe.fs.pipe_file(probe.path, PROBE_TEXT))
+        with whole_file(path / PROBE) as probe:
+            probe.write_bytes(PROBE_TEXT)
     except RemoteError as error:
         raise ConfigError(f"{what} {redacted(path)!r} cannot be used: {error.why}") from error
 
@@ -170,14 +171,20 @@ def remove(path: Location) -> None:
 
 
 def rename(path: Location, name: str) -> None:
-    """Give a file another name in its folder; nothing where there is none."""
-    if is_remote(path):
+    """Give a file or folder another name where it lies; nothing where there is none."""
+    if not is_remote(path):
+        if path.exists():
+            path.rename(path.with_name(name))
+        return
+    to = path.with_name(name).path
+    if path.protocol not in OBJECTS:
         with suppress(FileNotFoundError):
-            whole = {"recursive": True} if path.protocol in OBJECTS else {}  # it may be a folder
-            to = path.with_name(name).path
-            steadily(path, lambda: path.fs.mv(path.path, to, **whole))
-    elif path.exists():
-        path.rename(path.with_name(name))
+            steadily(path, lambda: path.fs.mv(path.path, to))
+        return
+    for file in steadily(path, lambda: path.fs.find(path.path)):  # objects are copied one by one
+        target = to + file.removeprefix(path.path)
+        steadily(path, partial(path.fs.cp_file, file, target))
+        steadily(path, partial(path.fs.rm_file, file))
 
 
 def _written(path: "UPath", work: Callable[[], None]) -> None:

@@ -132,7 +132,8 @@ def _open(path: Location) -> IO[bytes]:
     """Open a file for reading bytes, unpacked as they are read."""
     suffix = path.suffix.lower()
     if suffix == ".gz":
-        return io.BufferedReader(gzip.open(open_bytes(path), "rb"), CHUNK)
+        source = open_bytes(path) if is_remote(path) else path
+        return io.BufferedReader(gzip.open(source, "rb"), CHUNK)
     if suffix == ".zst":
         file = pa.PythonFile(open_bytes(path), "r") if is_remote(path) else pa.OSFile(str(path))
         return io.BufferedReader(pa.CompressedInputStream(file, "zstd"), CHUNK)

@@ -1,7 +1,6 @@
 """Data, store and runs on S3: the same bytes as from local folders, whatever goes wrong."""
 
 import hashlib
-import json
 
 import pytest
 from tamis.pipeline.config import Config

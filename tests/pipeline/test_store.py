@@ -1,11 +1,10 @@
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tamis.errors import ArtifactError
-from tamis.pipeline.store import AHEAD, Address, Part, Store, whole_file
+from tamis.pipeline.store import AHEAD, Address, Part, Store
 
 PART = Part("a" * 32, first=10, n_rows=3)
 ROWS = pa.table(
@@ -127,33 +126,6 @@ class TestDamage:
         assert store.missing("step-k1", ("a",), [PART]) == {PART: ["a"]}
         assert self.path(store).with_name(f"{PART.hash}.parquet.damaged").is_file()
         assert str(self.path(store)) in caplog.text
-
-
-class TestWholeFile:
-    def test_nothing_is_left_of_a_write_that_fails(self, tmp_path):
-        path = tmp_path / "sub" / "x"
-        with pytest.raises(RuntimeError), whole_file(path) as partial:
-            partial.write_text("half")
-            raise RuntimeError
-        assert list(path.parent.iterdir()) == []
-
-    def test_the_name_appears_with_the_whole(self, tmp_path):
-        path = tmp_path / "x"
-        with whole_file(path) as partial:
-            partial.write_text("whole")
-            assert not path.exists()
-        assert path.read_text() == "whole"
-        assert list(tmp_path.iterdir()) == [path]
-
-    def test_many_writers_of_one_name(self, tmp_path):
-        def write(_):
-            with whole_file(tmp_path / "x") as partial:
-                partial.write_text("same" * 1000)
-
-        with ThreadPoolExecutor(8) as writers:
-            list(writers.map(write, range(100)))
-        assert (tmp_path / "x").read_text() == "same" * 1000
-        assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_read_pool_keeps_the_order(tmp_path):
