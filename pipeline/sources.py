@@ -51,13 +51,14 @@ def _check_files(source: Source, config: Config) -> None:
         DataError: so.
     """
     path = locate(source.path)
+    kind = "an address" if is_remote(path) else "a local path"
     only = {"revision": "datasets of the hub", "subset": "datasets of the hub"}
     if not is_dataset_folder(path):
         only["split"] = "datasets of the hub and `datasets` folders"
     for field, which in only.items():
         if (value := getattr(source, field)) is not None:
             raise DataError(
-                f"{source.place}.{field} is {value!r}, but {source.path!r} names files; "
+                f"{source.place}.{field} is {value!r}, but {source.path!r} is {kind}; "
                 f"only {which} have one"
             )
     for field in ("store", "out"):

@@ -16,10 +16,7 @@ os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 if not Path("/dev/nvidiactl").exists():  # no GPU; asking torch would import it for every test
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
-from s3fs import S3FileSystem
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -51,6 +48,8 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The URL of an S3 server on this machine."""
+    from moto.server import ThreadedMotoServer  # takes a second, which few tests need
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
@@ -62,6 +61,9 @@ def s3_server() -> Iterator[str]:
 @pytest.fixture
 def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an empty bucket, which processes of the test reach as well."""
+    import boto3
+    from s3fs import S3FileSystem
+
     for name, value in s3_environment(s3_server).items():
         monkeypatch.setenv(name, value)
     S3FileSystem.clear_instance_cache()  # of other servers
