@@ -7,11 +7,10 @@ they are all there, the manifest last; the log is sent with every renewal of the
 import itertools
 import json
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -37,15 +36,23 @@ class RunFolder:
 
     Attributes:
         path: `<out>/<name>`, with a number where other runs have the name.
-        work: where its files are made: the same, or a folder of this machine.
         is_done: it was finished before, with the same result.
         lock: held while it is filled.
+        made_in: while it is filled at an address, where on this machine its files are made.
     """
 
     path: Location
-    work: Path = Path()
     is_done: bool = False
     lock: Lock | None = None
+    made_in: "TemporaryDirectory[str] | None" = None
+
+    @property
+    def work(self) -> Path:
+        """Where its files are made."""
+        if self.made_in is not None:
+            return Path(self.made_in.name)
+        assert not is_remote(self.path), f"{self.path} is not being filled"
+        return self.path
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -95,15 +102,15 @@ class RunFolder:
     def release(self) -> None:
         """Let another process have the folder."""
         try:
-            if is_remote(self.path):
+            if self.made_in is not None:
                 self.publish([LOG])
         except RemoteError as error:  # whatever ended the run is said in its place
             log.warning("the end of the log is lost: %s", error)
         finally:
             if self.lock is not None:
                 self.lock.release()
-            if is_remote(self.path):
-                shutil.rmtree(self.work)
+            if self.made_in is not None:
+                self.made_in.cleanup()
 
 
 def claim(config: Config, fingerprint: str, overwrite: bool = False) -> RunFolder:
@@ -142,14 +149,13 @@ def _locked(path: Location) -> RunFolder | None:
     if not is_remote(path):
         path.mkdir(parents=True, exist_ok=True)
         held = lock(path)
-        return None if held is None else RunFolder(path, path, lock=held)
-    work = Path(mkdtemp(prefix="tamis-run-"))
-    unlocked = RunFolder(path, work)
-    held = lock(path, lambda: unlocked.publish([LOG]))
+        return None if held is None else RunFolder(path, lock=held)
+    made_in = TemporaryDirectory(prefix="tamis-run-")
+    held = lock(path, lambda: RunFolder(path, made_in=made_in).publish([LOG]))
     if held is None:
-        shutil.rmtree(work)
+        made_in.cleanup()
         return None
-    return RunFolder(path, work, lock=held)
+    return RunFolder(path, lock=held, made_in=made_in)
 
 
 def _entries(path: Location) -> set[str]:

@@ -157,9 +157,14 @@ class TestAtAnAddress:
         again = self.claim(out)
         assert again.is_done
         assert again.manifest["fingerprint"] == "f1"
-        assert self.claim(out, "f2").path == out / "run-2"
+        again.release()  # of nothing
+        other = self.claim(out, "f2")
+        assert other.path == out / "run-2"
+        other.release()
         (out / "run" / "curated/data/x").unlink()
-        assert not self.claim(out, seed=1).is_done
+        other = self.claim(out, seed=1)
+        assert not other.is_done
+        other.release()
 
     def test_an_unfinished_run_is_gone_on_with_and_its_log_too(self, out):
         first = self.claim(out)
@@ -172,7 +177,9 @@ class TestAtAnAddress:
         assert "ledger.parquet" not in names(out / "run")
         self.fill(second)
         assert (out / "run" / "log.jsonl").read_text() == "first\nline\n"
-        assert self.claim(out, seed=3).path == out / "run-2"
+        other = self.claim(out, "f2", seed=3)
+        assert other.path == out / "run-2"
+        other.release()
 
     def test_one_process_at_a_time(self, out):
         first = self.claim(out)
