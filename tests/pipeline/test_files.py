@@ -58,6 +58,18 @@ def test_what_is_written_can_be_read_listed_renamed_and_removed(folder):
         read(folder / "a")
 
 
+def test_names_that_start_alike_are_left_alone(folder):
+    for name in ("sub/x", "sub2/x", "sub.txt", "subx"):
+        put(folder / name, name)
+    rename(folder / "sub", "other")
+    assert names(folder) == {"other", "sub2", "sub.txt", "subx"}
+    put(folder / "sub" / "x", "again")
+    remove(folder / "sub")
+    assert names(folder) == {"other", "sub2", "sub.txt", "subx"}
+    remove(folder / "subx")
+    assert names(folder) == {"other", "sub2", "sub.txt"}
+
+
 def test_nothing_is_left_of_a_write_that_fails(folder):
     with pytest.raises(RuntimeError), whole_file(folder / "x") as partial:
         partial.write_text("half")
