@@ -137,6 +137,9 @@ class _Ranges(io.RawIOBase):
         self.at = start + offset
         return self.at
 
+    def readall(self) -> bytes:
+        return b"".join(iter(lambda: self.read(RANGE) or b"", b""))  # by itself in tiny requests
+
     def readinto(self, buffer: "Buffer") -> int:
         view = memoryview(buffer).cast("B")
         start, end = self.at, min(self.at + len(view), self.size)
@@ -144,8 +147,11 @@ class _Ranges(io.RawIOBase):
             return 0
         fs, name = self.path.fs, self.path.path
         found = steadily(self.path, lambda: fs.cat_file(name, start=start, end=end))
+        if len(found) != end - start:
+            why = f"bytes {start:,} to {end:,} were asked for, {len(found):,} came"
+            raise RemoteError(redacted(self.path), why)  # another file by now, or no ranges at all
         view[: len(found)] = found
-        self.at += len(found)
+        self.at = end
         return len(found)
 
 

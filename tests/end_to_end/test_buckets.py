@@ -1,5 +1,6 @@
 """Data, store and runs on S3: the same bytes as from local folders, whatever goes wrong."""
 
+import errno
 import hashlib
 import os
 import signal
@@ -57,15 +58,34 @@ def test_the_same_bytes_as_from_local_folders(tmp_path, gpt2, bucket, expected, 
     assert str(result.folder.path) == f"{bucket}/b/runs/run"
     assert remote_digest(result.folder.path) == expected
     assert select(config, quiet()).was_done
-    assert not [path for path in files_below(locate(bucket)) if "partial" in str(path)]
-
-
-def test_no_secret_is_in_the_bucket(tmp_path, gpt2, bucket):
-    select(remote_config(tmp_path, gpt2, bucket), quiet())
     for path in files_below(locate(bucket)):
+        assert "partial" not in str(path)
         data = path.read_bytes()
         assert b"secret-of-the-test" not in data, path
         assert b"key-of-the-test" not in data, path
+
+
+def test_a_store_that_stutters(tmp_path, gpt2, bucket, expected, monkeypatch, caplog):
+    """Every fifth request fails once; each time a line says so, and nothing else changes."""
+    monkeypatch.setattr(remote, "WAITS_S", (0,))
+    fs, n = locate(bucket).fs, [0]
+
+    def stuttering(work):
+        def call(*args, **kwargs):
+            n[0] += 1
+            if n[0] % 5 == 0:
+                raise OSError(errno.EBUSY, "Please reduce your request rate.")
+            return work(*args, **kwargs)
+
+        return call
+
+    config = remote_config(tmp_path, gpt2, bucket)
+    for name in ("pipe_file", "cat_file", "ls", "info"):
+        monkeypatch.setattr(fs, name, stuttering(getattr(fs, name)))
+    result = select(config, quiet())
+    monkeypatch.undo()
+    assert n[0] // 5 <= caplog.text.count("Please reduce your request rate. (attempt 1)") > 10
+    assert remote_digest(result.folder.path) == expected
 
 
 def test_trainers_load_it_from_there(tmp_path, gpt2, bucket):

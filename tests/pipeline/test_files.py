@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from urllib.request import Request, urlopen
 
 import fsspec
 import pyarrow.parquet as pq
@@ -168,6 +169,23 @@ def test_nobody_answers(bucket, monkeypatch, caplog):
         check_writable(locate("s3://b/f"), "store")
     assert "secret-of-the-test" not in str(caught.value) + caplog.text
     assert [record.args[2] for record in caplog.records] == [1, 2]
+
+
+def test_wrong_credentials(bucket, s3_server, caplog):
+    """As a server says it that knows its users; this one does after so many requests, here none."""
+
+    def knows_its_users_after(n):
+        url, plain = f"{s3_server}/moto-api/reset-auth", {"Content-Type": "text/plain"}
+        request = Request(url, n.encode(), plain)
+        urlopen(request, timeout=10).close()
+
+    knows_its_users_after("0")
+    try:
+        with pytest.raises(ConfigError, match=r"cannot be used: PermissionError: .*Access Key Id"):
+            check_writable(locate(f"{bucket}/f"), "store")
+    finally:
+        knows_its_users_after("inf")
+    assert not caplog.records
 
 
 def test_no_permission_is_said_at_once(bucket, monkeypatch, caplog):

@@ -148,6 +148,16 @@ def test_a_file_is_read_in_ranges_each_tried_again(bucket, monkeypatch, caplog):
     assert caplog.text.count("TimeoutError: lost") == 2
 
 
+def test_a_server_that_knows_no_ranges_or_another_file_by_now(bucket, monkeypatch):
+    path = locate(f"{bucket}/x")
+    path.write_bytes(bytes(5000))
+    monkeypatch.setattr(remote, "RANGE", 1000)
+    for n in (5000, 10):
+        monkeypatch.setattr(path.fs, "cat_file", lambda *_, n=n, **__: bytes(n))
+        with pytest.raises(RemoteError, match=f"bytes 0 to 1,000 were asked for, {n:,} came"):
+            open_bytes(path).read(10)
+
+
 def test_a_packed_file_and_a_file_that_is_gone(bucket):
     path = locate(f"{bucket}/x.gz")
     path.write_bytes(gzip.compress(b"text"))
