@@ -22,7 +22,7 @@ from tamis.stages.locations import locate
 from tamis.stages.remote import files_below
 from tamis.tests.end_to_end.test_tshirt import config_of as tshirt_config
 from tamis.tests.pipeline.warm import config_of as warm_config
-from tamis.tests.runs import digest, model_config, quiet
+from tamis.tests.runs import digest, model_config, quiet, run_config
 
 TAMIS = str(Path(sys.executable).parent / "tamis")
 
@@ -33,14 +33,14 @@ def expected(tmp_path_factory, gpt2):
     return digest(select(model_config(folder, gpt2), quiet()).folder.path)
 
 
-def remote_config(tmp_path, model, bucket, **fields) -> Config:
-    """A run with all its files in a bucket."""
-    local = model_config(tmp_path, model)
+def there(config: Config, bucket: str) -> Config:
+    """The same run with all its files in a bucket."""
+    (source,) = config.data
     pool = locate(f"{bucket}/data/pool.jsonl")
-    pool.write_bytes(locate(local.data[0].path).read_bytes())
-    places = {"store": f"{bucket}/a/store", "out": f"{bucket}/b/runs"}
-    data = [{"name": "pool", "path": str(pool)}]
-    return model_config(tmp_path, model, data=data, **(places | fields))
+    pool.write_bytes(Path(source.path).read_bytes())
+    data = [source.model_copy(update={"path": str(pool)})]
+    places = {"data": data, "store": f"{bucket}/a/store", "out": f"{bucket}/b/runs"}
+    return config.model_copy(update=places)
 
 
 def remote_digest(folder):
@@ -53,7 +53,7 @@ def remote_digest(folder):
 
 @pytest.mark.parametrize("engine", [{"kind": "local"}, {"kind": "ray", "workers": 2}])
 def test_the_same_bytes_as_from_local_folders(tmp_path, gpt2, bucket, expected, engine):
-    config = remote_config(tmp_path, gpt2, bucket, engine=engine)
+    config = there(model_config(tmp_path, gpt2, engine=engine), bucket)
     result = select(config, quiet())
     assert str(result.folder.path) == f"{bucket}/b/runs/run"
     assert remote_digest(result.folder.path) == expected
@@ -79,7 +79,7 @@ def test_a_store_that_stutters(tmp_path, gpt2, bucket, expected, monkeypatch, ca
 
         return call
 
-    config = remote_config(tmp_path, gpt2, bucket)
+    config = there(model_config(tmp_path, gpt2), bucket)
     for name in ("pipe_file", "cat_file", "ls", "info"):
         monkeypatch.setattr(fs, name, stuttering(getattr(fs, name)))
     result = select(config, quiet())
@@ -89,7 +89,7 @@ def test_a_store_that_stutters(tmp_path, gpt2, bucket, expected, monkeypatch, ca
 
 
 def test_trainers_load_it_from_there(tmp_path, gpt2, bucket):
-    path = select(remote_config(tmp_path, gpt2, bucket), quiet()).folder.path
+    path = select(there(model_config(tmp_path, gpt2), bucket), quiet()).folder.path
     rows = load_from_disk(f"{path}/curated/arrow/train")
     assert len(rows) == 10
     assert rows["messages"][0][0]["role"] == "user"
@@ -122,7 +122,7 @@ def started(config, folder, *, until):
 @pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_a_killed_run_is_gone_on_with(tmp_path, gpt2, bucket, expected, engine):
     """Its lease is free at once: it names a process of this machine that is gone."""
-    config = remote_config(tmp_path, gpt2, bucket, engine={"kind": engine, "workers": 1})
+    config = there(model_config(tmp_path, gpt2, engine={"kind": engine, "workers": 1}), bucket)
     column = locate(f"{bucket}/a/store/forward-*/status/*.parquet")  # written last of a part
     started(config, tmp_path, until=lambda: column.fs.glob(column.path))
     done = len(column.fs.glob(column.path))
@@ -135,7 +135,7 @@ def test_a_killed_run_is_gone_on_with(tmp_path, gpt2, bucket, expected, engine):
 
 
 def test_a_store_that_is_cut_off_in_the_middle(tmp_path, gpt2, bucket, expected, monkeypatch):
-    config = remote_config(tmp_path, gpt2, bucket)
+    config = there(model_config(tmp_path, gpt2), bucket)
     fs = locate(bucket).fs
     put, left = fs.pipe_file, [12]
 
@@ -160,7 +160,7 @@ def test_a_store_that_is_cut_off_in_the_middle(tmp_path, gpt2, bucket, expected,
 def test_a_damaged_object_is_named_set_aside_and_computed_again(
     tmp_path, gpt2, bucket, expected, caplog
 ):
-    config = remote_config(tmp_path, gpt2, bucket)
+    config = there(model_config(tmp_path, gpt2), bucket)
     select(config, quiet())
     store = locate(f"{bucket}/a/store")
     (path, *_) = [path for path in files_below(store) if "/score/" in str(path)]
@@ -172,13 +172,12 @@ def test_a_damaged_object_is_named_set_aside_and_computed_again(
 
 
 def test_scores_and_tokens_of_a_run_at_an_address(tmp_path, bucket):
-    config = tshirt_config(tmp_path)
-    config = config.model_copy(update={"store": f"{bucket}/store", "out": f"{bucket}/runs"})
+    config = there(tshirt_config(tmp_path), bucket)
     result = select(config, quiet())
     with pytest.raises(ConfigError, match="noisy is another signal"):
         token_view(str(result.folder.path), 1, allow_code=True)
     path, table = score(config, quiet())
-    assert str(path) == f"{bucket}/runs/run/scores.parquet"
+    assert str(path) == f"{bucket}/b/runs/run/scores.parquet"
     assert pq.read_table(path.open("rb")) == table
 
 
@@ -205,8 +204,8 @@ def tamis(folder, *words, code):
     return done.stdout + done.stderr
 
 
-def test_the_command_line(tmp_path, gpt2, bucket, monkeypatch):
-    config = remote_config(tmp_path, gpt2, bucket)
+def test_the_command_line(tmp_path, bucket, monkeypatch):
+    config = there(run_config(tmp_path), bucket)
     (tmp_path / "c.yaml").write_text(config.to_yaml())
     assert f"{bucket}/b/runs/run/curated" in tamis(tmp_path, "select", "c.yaml", code=0)
     replayed = tamis(tmp_path, "select", f"{bucket}/b/runs/run/config.yaml", code=0)
