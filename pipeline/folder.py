@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 MANIFEST, CONFIG, LOG = "manifest.json", "config.yaml", "log.jsonl"
 CURATED = ".curated.partial"  # becomes `curated` when it is whole
+LIVE = (LOG,)  # sent to an address while the run goes on
 RESULTS = (MANIFEST, "ledger.parquet", "rejected.parquet", "curated", CURATED)
 NOT_COMPARED = ("engine", "store", "out")  # they change no result
 
@@ -103,7 +104,7 @@ class RunFolder:
         """Let another process have the folder."""
         try:
             if self.made_in is not None:
-                self.publish([LOG])
+                self.publish(LIVE)
         except RemoteError as error:  # whatever ended the run is said in its place
             log.warning("the end of the log is lost: %s", error)
         finally:
@@ -151,7 +152,7 @@ def _locked(path: Location) -> RunFolder | None:
         held = lock(path)
         return None if held is None else RunFolder(path, lock=held)
     made_in = TemporaryDirectory(prefix="tamis-run-")
-    held = lock(path, lambda: RunFolder(path, made_in=made_in).publish([LOG]))
+    held = lock(path, lambda: RunFolder(path, made_in=made_in).publish(LIVE))
     if held is None:
         made_in.cleanup()
         return None

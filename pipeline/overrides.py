@@ -15,6 +15,7 @@ from ..stages.locations import is_address
 from . import lookup
 
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
+OF_TEXTS = "embedding"  # the signal whose model is no language model
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Overrides:
 
     Attributes:
         data: paths or hub ids in place of `data`; one string may hold several, as in a shell.
-        model: for every signal that has a model.
+        model: for every signal that has a language model; without one, for the models of texts.
         budget: rows (`1000`), fraction (`0.05`) or percent (`5%`).
         limit: read only the first so many records of every entry of `data`.
         out, store, engine, dtype: as the keys of the config.
@@ -63,7 +64,8 @@ class Overrides:
 
     def _to_signals(self, raw: dict[str, Any]) -> None:
         if self.model is not None:
-            for block in _signals_with(raw, "model", self.model):
+            having = _signals_with(raw, "model", self.model)
+            for block in [b for b in having if b.get("use") != OF_TEXTS] or having:
                 block["model"] = _absolute(self.model)
                 block.pop("revision", None)
         if self.dtype is not None:

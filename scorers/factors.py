@@ -16,24 +16,14 @@ W and H can be scaled against each other, so W is compared with the length of H'
 published code does not balance, compares W as the solver leaves it, and begins at random, where
 ours begins from the singular vectors (NNDSVD, zeros filled with the mean).
 
-How many clusters: with e(k) = |S - W H|^2 / |S|^2 of one S for every k of a rising grid,
-
-    gain(k) = (e(k') - e(k)) / (k - k')        of each new factor; k' the one before, at first 1
-
-and k is where the gain of the next step is smallest beside its own:
-
-    relative(k) = gain(k) / max(gain(k after), largest gain / 10)
-
-The largest is taken, the smallest k of equal ones, and never the last of the grid, after which
-nothing is known. The error alone falls with every k. A balanced S has equal gains up to the number
-of clusters; what follows is chance, and a tenth of the largest gain is taken for nothing.
+How many clusters: by the gain (`scorers.gain`) of e(k) = |S - W H|^2 / |S|^2, one S for every k. A
+balanced S has equal gains up to the number of clusters.
 """
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -45,7 +35,6 @@ Similarity: TypeAlias = np.ndarray | sparse.csr_array
 Start = Literal["nndsvda", "random"]
 Signs = Literal["absolute", "positive"]
 
-FLOOR = 0.1
 ITERATIONS = 200  # as scikit-learn has it, and so the published code
 ROWS_AT_ONCE = 100_000  # edges, bounds memory
 
@@ -130,19 +119,6 @@ def factorise(similarity: Similarity, k: int, seed: int, start: Start = "nndsvda
         weights = weights * np.linalg.norm(model.components_, axis=1)
     whole = float((similarity * similarity).sum())
     return Factors(weights, float(model.reconstruction_err_) ** 2 / whole if whole else 0.0)
-
-
-def best_of(errors: Mapping[int, float]) -> int:
-    """Return the number of factors with the largest relative gain.
-
-    Args:
-        errors: e(k) by k, rising, for three at least.
-    """
-    grid = list(errors)
-    gains = {k: (errors[before] - errors[k]) / (k - before) for before, k in pairwise(grid)}
-    floor = max(FLOOR * max(gains.values()), 1e-12)
-    relative = {k: gains[k] / max(gains[after], floor) for k, after in pairwise(grid[1:])}
-    return max(relative, key=lambda k: (relative[k], -k))
 
 
 def errors_of(similarity: Similarity, grid: Sequence[int], seed: int) -> dict[int, float]:

@@ -56,7 +56,7 @@ PER_ROW = {
     "neighbours": pa.list_(pa.int32()),  # places of the nearest other rows, best first
     "similarity": pa.list_(pa.float32()),  # their cosines
     "status": pa.string(),  # of the row: ok, truncated, or why there is no number
-    "given.status": pa.string(),  # of the pass: ok or not_finite; null without one
+    "given.status": pa.string(),  # of the pass: ok or why not, as not_finite; null without one
     "alone.status": pa.string(),
 }
 

@@ -77,13 +77,16 @@ class LM:
         return states
 
 
-def resolve_revision(model: str, revision: str | None, needed: str = "config.json") -> str:
+def resolve_revision(
+    model: str, revision: str | None, needed: str = "config.json", inside: bool = False
+) -> str:
     """Return what names a model's content: a commit on the hub, a checksum of a local folder.
 
     Args:
         model: a folder, or a repository of the hub.
         revision: branch, tag or commit on the hub.
         needed: a file that it must have; another one for a tokenizer alone.
+        inside: of a local folder, also the files in the folders inside it.
 
     Raises:
         ModelError: neither such a folder nor reachable on the hub.
@@ -93,9 +96,11 @@ def resolve_revision(model: str, revision: str | None, needed: str = "config.jso
         return _commit(model, revision, needed)
     if not (folder / needed).is_file():
         raise ModelError(f"model {model!r}: the folder has no {needed}")
-    files = sorted({path for pattern in WEIGHTS for path in folder.glob(pattern)})
+    find = folder.rglob if inside else folder.glob
+    files = sorted({path for pattern in WEIGHTS for path in find(pattern)})
     facts = [(path, path.stat()) for path in files]
-    return _checksum(tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in facts))
+    sizes = tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in facts)
+    return _checksum(folder, sizes)
 
 
 @functools.lru_cache(maxsize=32)
@@ -104,11 +109,11 @@ def _commit(model: str, revision: str | None, needed: str) -> str:
 
 
 @functools.lru_cache(maxsize=32)
-def _checksum(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Checksum of files; size and time say when one must be read again."""
+def _checksum(folder: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Checksum of a folder's files; size and time say when one must be read again."""
     checksum = xxhash.xxh3_128()
     for path, _, _ in files:
-        checksum.update(path.name.encode() + b"\0")
+        checksum.update(path.relative_to(folder).as_posix().encode() + b"\0")
         with path.open("rb") as stream:
             while block := stream.read(1 << 24):
                 checksum.update(block)

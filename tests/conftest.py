@@ -46,6 +46,14 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model in the format of sentence-transformers, with a prompt named query."""
+    from tamis.tests.tiny import make_text_encoder
+
+    return make_text_encoder(tmp_path_factory.mktemp("text-encoder"))
+
+
+@pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The URL of an S3 server on this machine."""
     from moto.server import ThreadedMotoServer  # takes a second, which few tests need

@@ -1,6 +1,7 @@
 """Tiny random models and tokenizers, made on the spot; enough to be run for real."""
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -174,4 +175,42 @@ def broken_model(model: Path, folder: Path, text: str = "§") -> Path:
         lm.get_input_embeddings().weight[tokenizer(text)["input_ids"][-1]] = float("nan")
     lm.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_text_encoder(folder: Path, seed: int = 0, dense: bool = False) -> Path:
+    """A random model in the format of sentence-transformers: BERT, mean, length 1."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules
+    from transformers import BertConfig, BertModel
+
+    words = sorted({word for text in TEXTS for word in text.lower().split()})
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    vocab = {word: place for place, word in enumerate([*special, *words, *"0123456789()query:"])}
+    inner = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
+    inner.normalizer = normalizers.Lowercase()
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    inner.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=24, **names)
+    torch.manual_seed(seed)
+    shape = SHAPE | {"vocab_size": len(vocab), "max_position_embeddings": 40}
+    bert = BertModel(BertConfig(**shape), add_pooling_layer=False)
+    with torch.no_grad():  # larger weights than the usual start, so that vectors differ
+        for weight in bert.parameters():
+            if weight.ndim > 1:
+                weight.copy_(torch.randn_like(weight) * 0.3)
+    bert.save_pretrained(folder / "bert")
+    tokenizer.save_pretrained(folder / "bert")
+    transformer = modules.Transformer(str(folder / "bert"))
+    shutil.rmtree(folder / "bert")
+    parts = [transformer, modules.Pooling(32, "mean")]
+    if dense:
+        parts.append(modules.Dense(32, 16))
+    whole = SentenceTransformer(
+        modules=[*parts, modules.Normalize()], device="cpu", prompts={"query": "query: "}
+    )
+    whole.save_pretrained(str(folder), create_model_card=False)
     return folder

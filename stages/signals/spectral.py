@@ -27,7 +27,7 @@ neighbours bring nearer. Its memory grows with the points; its search compares a
 
 `sigma: median` is the median of the whole distance matrix, the zeros of its diagonal included, as
 published; `sparse` takes it of 2,048 points that the seed draws. `neighbours`: of the distances to
-the nearest ones. `k: gain` chooses from `grid` by the rule of `scorers.factors`, with as many
+the nearest ones. `k: gain` chooses from `grid` by the rule of `scorers.gain`, with as many
 coordinates as the grid's largest k for all; the labels are those that this k gives by itself.
 
 Rows are visited by sample_id, and copies are one point; of their vectors, which may differ by
@@ -35,9 +35,7 @@ rounding, the first in the order of their numbers. So the labels depend on what 
 not on its order; nor on threads: only the search for neighbours takes several.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Self, final
 
 import numpy as np
@@ -49,21 +47,18 @@ from scipy import sparse
 from ...errors import ContractError, DataError
 from ...scorers.base import NUMBERED
 from ...scorers.diffusion import Spectrum, affinities, exact_spectrum, sparse_spectrum
-from ...scorers.factors import Signs, balanced, best_of, errors_of, factorise, similarities
+from ...scorers.factors import Signs, balanced, errors_of, factorise, similarities
 from ...scorers.features import Features, signal_column, there
+from ...scorers.gain import GRID, best_of, checked
 from ...scorers.random import bits
 from ...scorers.signals import column_type
 from ..base import ROWS, Stage
-
-log = logging.getLogger(__name__)
 
 EXACT = 3_000
 """Points of the largest pool that `auto` does in full."""
 MATRICES = 5
 """Of all pairs, that are there at once."""
 SIGMA_SAMPLE = 2_048
-GRID = (2, 3, 4, 6, 8, 10, 16, 24)
-LARGEST_GRID = 8
 
 
 @final
@@ -108,9 +103,7 @@ class Spectral(Stage):
     @field_validator("grid")
     @classmethod
     def _rising(cls, grid: tuple[int, ...]) -> tuple[int, ...]:
-        if not 2 <= len(grid) <= LARGEST_GRID or any(a >= b for a, b in pairwise(grid)):
-            raise ValueError(f"must be two to {LARGEST_GRID} rising numbers, not {list(grid)}")
-        return grid
+        return checked(grid)
 
     @model_validator(mode="after")
     def _official_is_exact(self) -> Self:
@@ -228,10 +221,7 @@ class Spectral(Stage):
 
         k = self.k
         if k == "gain":
-            errors = errors_of(similar(most), self.grid, seed)
-            k = best_of(errors)
-            shown = ", ".join(f"{n}: {error:.4f}" for n, error in errors.items())
-            log.info("%s: %d clusters, by the errors %s", self.of, k, shown)
+            k = best_of(errors_of(similar(most), self.grid, seed), self.of)
         return factorise(similar(k), k, seed, "random" if official else "nndsvda").labels
 
     def _exact(self, vectors: np.ndarray, most: int) -> tuple[Spectrum, None]:

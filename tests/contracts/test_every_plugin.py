@@ -12,6 +12,7 @@ NEEDED = {
     "neighbours": {"model": "x"},
     "gradient": {"model": "x"},
     "divergence": {"model": "x", "other": "y"},
+    "embedding": {"model": "x"},
     "column": {"column": "data.x"},
     "embedding_column": {"column": "data.x"},
     "clusters": {"of": "base.embedding"},

@@ -61,6 +61,7 @@ def test_the_folder_is_the_registry():
         "clusters",
         "concepts",
         "divergence",
+        "embedding",
         "embedding_column",
         "forward",
         "gradient",

@@ -83,6 +83,17 @@ def test_model_and_dtype_go_to_every_signal_that_has_them(tmp_path):
         Overrides(model="gpt2").apply(raw)
 
 
+def test_a_language_model_is_not_for_texts():
+    """Unless there is nothing else that it could be meant for."""
+    raw = {"signals": {"t": {"use": "embedding", "model": "mini"}, "m": {"use": "forward"}}}
+    Overrides(model="gpt2", dtype="fp32").apply(raw)
+    assert raw["signals"]["t"] == {"use": "embedding", "model": "mini", "dtype": "fp32"}
+    assert raw["signals"]["m"]["model"] == "gpt2"
+    raw = {"signals": {"t": {"use": "embedding", "model": "mini", "revision": "r"}}}
+    Overrides(model="other").apply(raw)
+    assert raw["signals"]["t"] == {"use": "embedding", "model": "other"}
+
+
 def test_places_and_engine():
     raw = applied(out="o", store="s", engine="local")
     assert (raw["out"], raw["store"], raw["engine"]) == ("o", "s", {"kind": "local"})

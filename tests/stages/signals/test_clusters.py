@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 from tamis.errors import ContractError, DataError
 from tamis.stages.checks import check_stage
-from tamis.stages.signals.clusters import Clusters, nearest
+from tamis.stages.signals.clusters import Clusters
 
 ALL = ["label", "distance", "status"]
 HALF = pa.list_(pa.float16())
@@ -105,28 +105,42 @@ def test_rows_without_a_vector_take_no_part():
     ]
 
 
+FORMS = [
+    {},
+    {"start": "plusplus"},
+    {"method": "minibatch"},
+    {"balanced": True},
+    {"balanced": True, "spherical": True, "start": "plusplus"},
+    {"k": "gain", "grid": (2, 3, 5, 7)},
+]
+
+
 class TestWhatTheCentroidsDependOn:
     TABLE = rows(around([300, 200, 100], 0.4)[1])
 
-    def test_not_on_the_order_or_the_parts(self):
-        stage = clusters(7, sample=100)
+    @pytest.mark.parametrize("form", FORMS)
+    def test_not_on_the_order_or_the_parts(self, form):
+        stage = clusters(**({"k": 7, "sample": 100} | form))
         state = stage.fit([self.TABLE])
         backwards = self.TABLE.take(np.arange(600)[::-1])
         assert stage.fit(
             [backwards.slice(0, 7), backwards.slice(7, 400), backwards.slice(407)]
         ) == (state)
 
-    def test_not_on_the_threads(self):
+    @pytest.mark.parametrize("form", FORMS)
+    def test_not_on_the_threads(self, form):
         wide = np.random.default_rng(0).normal(size=(300, 2048))  # enough for BLAS to split
-        states = []
+        table, states = rows(wide.tolist()), []
         for threads in (1, 2, 3):
-            stage = clusters(7)
+            stage = clusters(**({"k": 7} | form))
             stage.use_threads(threads)
-            states.append(stage.fit([rows(wide.tolist())]))
+            states.append(stage.fit([table]))
         assert states[0] == states[1] == states[2]
 
-    def test_on_the_seed(self):
-        assert clusters(7, seed=1).fit([self.TABLE]) != clusters(7, seed=2).fit([self.TABLE])
+    @pytest.mark.parametrize("form", FORMS[:4])
+    def test_on_the_seed(self, form):
+        one, other = (clusters(7, seed=seed, **form).fit([self.TABLE]) for seed in (1, 2))
+        assert one != other
 
     def test_on_a_sample_of_rows(self):
         state = clusters(7, sample=50).fit([self.TABLE])
@@ -168,10 +182,11 @@ def test_more_clusters_than_rows():
         clusters("sqrt").fit([])
 
 
-def test_more_clusters_than_distinct_vectors():
-    """The others stay empty, and labels are still the first ones."""
+@pytest.mark.parametrize("form", FORMS[:4])
+def test_more_clusters_than_distinct_vectors(form):
+    """The others stay empty, and labels are still the first ones. No prices part copies."""
     table = rows([[1.0, 0.0]] * 5 + [[0.0, 1.0]] * 4)
-    stage = fitted(clusters(4), table)
+    stage = fitted(clusters(4, **form), table)
     labels = stage(table, ["label"])["label"].to_pylist()
     assert len(set(labels[:5])) == len(set(labels[5:])) == 1
     assert sorted(stage.fit([table])["size"].to_pylist()) == [0, 0, 4, 5]
@@ -196,6 +211,15 @@ def test_nothing_fitted():
         ({"of": "data.v"}, "must be the column of a signal"),
         ({"of": "embedding"}, "must be the column of a signal"),
         ({"of": "e.embedding", "k": 10, "sample": 9}, r"sample \(9\) must be at least k \(10\)"),
+        (
+            {"of": "e.embedding", "k": "gain", "sample": 23},
+            r"sample \(23\) must be at least k \(24\)",
+        ),
+        ({"of": "e.embedding", "k": "gain", "grid": (4, 2)}, "two to 8 rising numbers"),
+        (
+            {"of": "e.embedding", "method": "minibatch", "spherical": True},
+            "minibatch has no spherical form",
+        ),
         ({"of": "e.embedding", "k": 0}, "greater than or equal to 1"),
     ],
 )
@@ -204,22 +228,13 @@ def test_settings(fields, message):
         Clusters(**fields)
 
 
-def test_nearest_is_the_same_in_any_batch():
-    rng = np.random.default_rng(0)
-    vectors, centroids = rng.normal(size=(200, 33)), rng.normal(size=(9, 33))
-    labels, distances = nearest(vectors, centroids)
-    lengths = np.linalg.norm(vectors[:, None] - centroids, axis=2)
-    np.testing.assert_array_equal(labels, lengths.argmin(1))
-    np.testing.assert_allclose(distances, lengths.min(1), rtol=1e-6)
-    for i in (0, 7, 199):
-        one = nearest(vectors[i : i + 1], centroids)
-        assert (one[0][0], one[1][0]) == (labels[i], distances[i])
-
-
 def test_contract():
     _, vectors = around([20, 15, 10], 0.3)
     check_stage(clusters(5), rows([*vectors, None]))
     check_stage(clusters(5, spherical=True), rows(vectors))
+    check_stage(clusters(5, method="minibatch"), rows([*vectors, None]))
+    check_stage(clusters(5, balanced=True), rows([*vectors, None]))
+    check_stage(clusters("gain", grid=(2, 3, 5)), rows([*vectors, None]))
 
 
 def test_equal_vectors_lie_at_their_centroid():
@@ -235,3 +250,100 @@ def test_vectors_that_fp32_cannot_tell_apart(length):
     with pytest.raises(DataError, match=r"take vectors between 1e-12 and 1e\+12, or unit: true"):
         clusters(3, unit=False).fit([table])
     assert sum(clusters(3).fit([table])["size"].to_pylist()) == 40
+
+
+def test_settings_that_say_nothing_name_nothing():
+    """So that what was made before they were there keeps its name."""
+    plain = {"of", "weights", "k", "iterations", "sample", "unit", "spherical", "seed"}
+    assert set(clusters().identity()) == plain
+    assert set(clusters(grid=(2, 5)).identity()) == plain
+    for fields in ({"method": "minibatch"}, {"balanced": True}, {"start": "plusplus"}):
+        assert set(clusters(**fields).identity()) == plain | set(fields)
+    assert clusters("gain", grid=(2, 5)).identity()["grid"] == [2, 5]
+
+
+def test_minibatch_finds_what_is_there():
+    owner, vectors = around([100, 300, 200])
+    table = rows(vectors)
+    stage = fitted(clusters(method="minibatch"), table)
+    assert stage._fitted["size"].to_pylist() == [300, 200, 100]
+    assert stage(table, ["label"])["label"].to_pylist() == [{1: 0, 2: 1, 0: 2}[c] for c in owner]
+
+
+class TestGain:
+    def test_finds_how_many_there_are(self):
+        rng = np.random.default_rng(0)
+        for n in (3, 6):
+            centres = np.eye(8)[:n]
+            owner = np.arange(40 * n) % n
+            vectors = centres[owner] + 0.05 * rng.normal(size=(40 * n, 8))
+            stage = fitted(clusters("gain"), rows(vectors.tolist()))
+            assert stage.found() == f"{n} clusters"
+            assert stage._fitted["size"].to_pylist() == [40] * n
+
+    def test_by_hand(self, caplog):
+        """Three pairs on a line, 0 1, 10 11, 20 21: around 10.5 401.5; with two clusters 0.5 and
+        the mean of four, 101.5; with three 1.5, with four 1, with six 0."""
+        table = rows([[0.0], [1.0], [10.0], [11.0], [20.0], [21.0]])
+        with caplog.at_level("INFO"):
+            stage = fitted(clusters("gain", unit=False, grid=(2, 3, 4, 6)), table)
+        shown = [1, 101.5 / 401.5, 1.5 / 401.5, 1 / 401.5, 0]
+        pairs = zip((1, 2, 3, 4, 6), shown, strict=True)
+        assert "3 clusters, by the errors " + ", ".join(f"{k}: {e:.4f}" for k, e in pairs) in (
+            caplog.text
+        )
+        assert sorted(stage._fitted["centroid"].to_pylist()) == [[0.5], [10.5], [20.5]]
+
+    def test_gives_what_the_number_gives(self):
+        table = TestWhatTheCentroidsDependOn.TABLE
+        state = clusters("gain", sample=200).fit([table])
+        assert clusters(len(state), sample=200, start="plusplus").fit([table]) == state
+
+    def test_copies_of_one_row(self):
+        state = clusters("gain").fit([rows([[1.0, 2.0]] * 30)])
+        assert state["size"].to_pylist() == [30, 0]
+
+    def test_fewer_rows_than_the_grid(self):
+        with pytest.raises(DataError, match="k is 24, but 20 rows"):
+            clusters("gain").fit([rows([[1.0, 2.0]] * 20)])
+
+
+class TestBalanced:
+    def test_by_hand(self):
+        """By themselves 0, 1 and 2 lie together; two each make the centroids 0.5 and 6."""
+        table = rows([[0.0], [1.0], [2.0], [10.0]])
+        stage = fitted(clusters(2, unit=False, balanced=True), table)
+        found = stage(table, ALL)
+        assert found["label"].to_pylist() == [0, 0, 1, 1]
+        assert found["distance"].to_pylist() == [0.5, 0.5, 4.0, 4.0]
+        assert stage._fitted["centroid"].to_pylist() == [[0.5], [6.0]]
+        assert stage.found() == "2 clusters of 2 to 2 of the 4 rows that trained them"
+        low, high = stage._fitted["price"].to_pylist()
+        assert 1.5**2 - 4**2 > high - low > 0.5**2 - 5**2  # what parts 2 and 1
+
+    def test_sizes_are_those_of_the_pool_where_all_rows_train(self):
+        table = rows(around([700, 200, 100], 0.3)[1])
+        for k in (12, 4):
+            stage = fitted(clusters(k, balanced=True), table)
+            labels = stage(table, ["label"])["label"].to_numpy()
+            assert np.bincount(labels).tolist() == stage._fitted["size"].to_pylist()
+        sizes = np.bincount(stage(table, ["label"])["label"].to_numpy())
+        assert sizes.tolist() == stage._fitted["size"].to_pylist()
+        assert np.abs(sizes - 250).max() <= 2.5
+        plain = clusters(4).fit([table])["size"].to_pylist()
+        assert max(plain) > 325
+
+    def test_sizes_beyond_the_sample_are_off_by_what_was_drawn(self):
+        table = rows(around([7000, 2000, 1000], 0.3)[1])
+        stage = fitted(clusters(4, balanced=True, sample=1024), table)
+        trained = stage._fitted["size"].to_numpy()
+        assert trained.sum() == 1024 and np.abs(trained - 256).max() <= 2.56
+        sizes = np.bincount(stage(table, ["label"])["label"].to_numpy())
+        assert 2.5 < np.abs(sizes - 2500).max() < 4 * 2500 / np.sqrt(256)
+
+    def test_too_many_to_hold(self, monkeypatch):
+        monkeypatch.setattr("tamis.stages.signals.clusters.LARGEST", 100)
+        table = rows(around([20, 10, 5])[1])
+        with pytest.raises(DataError, match="sample of 35 rows; take a sample of 33 at most"):
+            clusters(3, balanced=True).fit([table])
+        clusters(3, balanced=True, sample=33).fit([table])
