@@ -10,6 +10,7 @@ from tamis.errors import ConfigError, RemoteError
 from tamis.pipeline import lock as module
 from tamis.pipeline.files import names, read
 from tamis.pipeline.lock import holder, lock
+from tamis.stages import remote
 from tamis.stages.locations import locate
 
 
@@ -91,6 +92,23 @@ def test_of_many_that_take_over_one_succeeds(there):
     (one,) = [lease for lease in found if lease is not None]
     one.check()
     one.release()
+
+
+def test_an_answer_that_is_lost_is_not_taken_for_somebody_else(there, monkeypatch):
+    """The first attempt makes the lease, only nobody hears of it."""
+    monkeypatch.setattr(remote, "WAITS_S", (0,))
+    fs, create, lost = there.fs, there.fs.pipe_file, [TimeoutError("no answer")]
+
+    def losing(*args, **kwargs):
+        create(*args, **kwargs)
+        if lost:
+            raise lost.pop()
+
+    monkeypatch.setattr(fs, "pipe_file", losing)
+    held = lock(there)
+    assert lost == []
+    held.check()
+    held.release()
 
 
 def test_it_is_renewed_and_says_when_that_fails(there, monkeypatch, caplog):

@@ -104,6 +104,17 @@ def test_a_datasets_folder_at_an_address(tmp_path, bucket):
     assert found.n_rows == 12
 
 
+def test_data_from_a_web_server(tmp_path, bucket, s3_server):
+    path = write_jsonl(tmp_path / "a.jsonl", alpaca(12))
+    locate(f"{bucket}/a.jsonl").fs.pipe_file(
+        f"{bucket}/a.jsonl", path.read_bytes(), ACL="public-read"
+    )
+    url = bucket.replace("s3:/", s3_server) + "/a.jsonl"
+    assert pool_key(pin_sources(config(url))) == pool_key(pin_sources(config(path)))
+    with pytest.raises(DataError, match="no file or folder 'http://"):
+        pin_sources(config(f"{url}.gone"))
+
+
 def test_data_that_holds_the_store(tmp_path, bucket):
     write_jsonl(tmp_path / "d" / "a.jsonl", alpaca(3)) if (tmp_path / "d").mkdir() is None else None
     there = copied(tmp_path / "d", locate(f"{bucket}/d"))
