@@ -11,6 +11,7 @@
     │   ├── ModelError         a model or tokenizer that cannot be used
     │   └── ContractError      a scorer, stage or selector that broke its promise
     ├── ArtifactError          a stored file that fails its check
+    ├── RemoteError            an address (s3://…) that fails for good
     └── WorkerError            a worker that died again and again
 
 A message says what is wrong, the value, what is allowed, and where (YAML path, file or part).
@@ -69,6 +70,22 @@ class ArtifactError(TamisError):
 
     def __reduce__(self) -> tuple[type["ArtifactError"], tuple[str, str]]:
         return type(self), (self.path, self.why)
+
+
+class RemoteError(TamisError):
+    """A file at an address cannot be read or written, however often it is tried.
+
+    Attributes:
+        address: of the file.
+    """
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(f"{address} cannot be used: {why}")
+        self.address = address
+        self.why = why
+
+    def __reduce__(self) -> tuple[type["RemoteError"], tuple[str, str]]:
+        return type(self), (self.address, self.why)
 
 
 class WorkerError(TamisError):

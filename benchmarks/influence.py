@@ -170,7 +170,7 @@ def measured(n: int, said: argparse.Namespace) -> dict[str, Any]:
         lines = []
         for _ in range(said.repeats):
             for folder in store.root.glob("influence-*"):
-                shutil.rmtree(folder)
+                shutil.rmtree(str(folder))
             lines.append(apart("tamis", partial(ours, config)))
             if not said.alone:
                 lines.append(apart("one matrix", partial(one_matrix, config)))

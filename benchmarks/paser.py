@@ -45,10 +45,10 @@ from tamis.benchmarks.measuring import ROOT, write
 from tamis.benchmarks.targeted import read, save
 from tamis.pipeline import run
 from tamis.pipeline.config import Config
+from tamis.pipeline.files import whole_file
 from tamis.pipeline.fingerprint import canonical, key
 from tamis.pipeline.logs import Reporter
 from tamis.pipeline.prune import prune
-from tamis.pipeline.store import whole_file
 from tamis.stages.ingest import ingest
 from tamis.stages.source import Source
 
@@ -142,7 +142,7 @@ class Loop:
             "out": str(self.work / "runs"),
         }
         result = run.select(Config.model_validate(config | blocks), Reporter())
-        self.chosen[name] = chosen = result.folder.path / "curated/train.jsonl"
+        self.chosen[name] = chosen = Path(str(result.folder.path)) / "curated/train.jsonl"
         tokens, answers = recovery.lengths_of(
             self.said.model, self.said.template, recovery.conversations(chosen)
         )

@@ -31,6 +31,7 @@ from tamis.pipeline import run
 from tamis.pipeline.config import Config
 from tamis.pipeline.logs import Reporter
 from tamis.pipeline.pool import pool_key
+from tamis.pipeline.results import Scored
 from tamis.pipeline.store import Store
 from tamis.scorers.influence import Influence
 from tamis.scorers.matrices import matrix
@@ -222,7 +223,7 @@ PATHS = ("pool", "target", "model", "store", "out")
 
 
 def result(
-    origin: str, config: Config, store: Store, scored: run.Scored, said: argparse.Namespace
+    origin: str, config: Config, store: Store, scored: Scored, said: argparse.Namespace
 ) -> dict[str, Any]:
     """What every method chooses for one target."""
     table = scored.table

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from .logs import Reporter
 from .pool import pool_key
 from .rounds import Settle
 from .run import pin, score_pool, undamaged
-from .store import Store
+from .store import open_store
 
 NO_ROUNDS = "no signal of this config works in rounds"
 
@@ -44,7 +43,7 @@ def agreement(config: Config, reporter: Reporter) -> Agreement:
     config = pin(config)
     if not any(signal.n_rounds > 1 for signal in config.signals.values()):
         raise PlanError(NO_ROUNDS)
-    store, name = Store(Path(config.store)), pool_key(config)
+    store, name = open_store(config.store), pool_key(config)
     found = []
     settles: tuple[Settle, Settle] = ("doubted", "all")
     for settle in settles:

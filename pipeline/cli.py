@@ -199,8 +199,7 @@ def tokens(
 
 
 def _described(config: Config) -> RenderableType:
-    from pathlib import Path
-
+    from ..stages.locations import locate
     from .plan import make_plan
     from .pool import Pool, find_pool, peek_pool, pool_key
     from .rounds import find_rounds
@@ -211,7 +210,7 @@ def _described(config: Config) -> RenderableType:
     from .warmups import filled, warmups_of
 
     config = pin(config)
-    store = Store(Path(config.store))
+    store = Store(locate(config.store))
 
     def look(own: Config) -> Pool:
         name = pool_key(own)

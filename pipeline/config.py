@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,6 +19,7 @@ from pydantic import (
 from ..errors import UsageError
 from ..scorers.base import Params, Scorer
 from ..stages.base import Stage
+from ..stages.locations import is_address, without_secrets
 from ..stages.selectors.base import Selector, share_of
 from ..stages.source import Source, Target
 from . import lookup
@@ -63,6 +65,11 @@ DUMP = WrapSerializer(_with_use)
 Signal = Annotated[Stage, _builder("signals"), DUMP]
 ScorerBlock = Annotated[Scorer, _builder("scorers"), DUMP]
 SelectorBlock = Annotated[Selector, _builder("selector"), DUMP]
+
+
+Folder = Annotated[str, Field(min_length=1), AfterValidator(without_secrets)]
+"""Here, or at an address such as `s3://bucket/folder`."""
+MODELS = ("model", "other", "tokenizer", "adapters")
 
 
 class BudgetConfig(BaseModel):
@@ -137,9 +144,9 @@ class Config(BaseModel):
     """A column that says what is wrong with a row (`none`: nothing); the summary then shows how
     much of each fault every scorer keeps, beside a random choice."""
     engine: EngineConfig = EngineConfig()
-    store: str = "store"
+    store: Folder = "store"
     """Where computed columns live."""
-    out: str = "runs"
+    out: Folder = "runs"
     """Where runs live."""
 
     @field_validator("selector", mode="before")
@@ -156,6 +163,21 @@ class Config(BaseModel):
             raise ValueError(f"a signal and a scorer are both called {sorted(both)}")
         if taken := {"data", "source"} & {*self.signals, *self.scorers}:
             raise ValueError(f"{sorted(taken)} cannot be the name of a signal or scorer")
+        return self
+
+    @model_validator(mode="after")
+    def _models_here(self) -> Self:
+        """Models are read as files, by libraries that know no addresses."""
+        for section in ("signals", "scorers"):
+            for name, block in getattr(self, section).items():
+                for field in MODELS:
+                    value = getattr(block, field, None)
+                    texts = [value] if isinstance(value, str) else value or ()
+                    if any(is_address(t) for t in texts if isinstance(t, str)):
+                        raise ValueError(
+                            f"{section}.{name}.{field} is at an address; models, tokenizers and "
+                            f"adapters are folders of this machine or names of the hub: copy it"
+                        )
         return self
 
     @model_validator(mode="after")

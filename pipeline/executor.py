@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import repeat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
 from ..errors import PlanError, TamisError, WorkerError
 from ..stages.base import Stage
+from ..stages.locations import Location
 from . import lookup
 from .access import AUTH, check_reachable, keep_to_ourselves
 from .config import EngineConfig
@@ -55,7 +55,7 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(config: EngineConfig, root: Path) -> Engine:
+def open_engine(config: EngineConfig, root: Location) -> Engine:
     """Return the engine of a config for a store; nothing is started before the first task."""
     kind = LocalEngine if config.kind == "local" else RayEngine
     return kind(config, str(root.absolute()))

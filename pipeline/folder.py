@@ -1,24 +1,34 @@
-"""The folder of a run: claimed at its start, finished by its manifest, never overwritten."""
+"""The folder of a run: claimed at its start, finished by its manifest, never overwritten.
 
-import fcntl
+Where it is at an address, its files are made in a temporary folder of this machine and sent when
+they are all there, the manifest last; the log is sent with every renewal of the lease.
+"""
+
 import itertools
 import json
-import os
-import shutil
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
-from ..errors import ConfigError
+from ..errors import ConfigError, RemoteError
+from ..stages.locations import Location, is_remote, locate
+from ..stages.remote import is_file
 from .config import Config
-from .store import whole_file
+from .files import names, read, remove, send, size, whole_file
+from .lock import PREFIX, Lock, holder, lock
+
+log = logging.getLogger(__name__)
 
 MANIFEST, CONFIG, USES = "manifest.json", "config.yaml", "uses.json"
+LOG, STATUS = "log.jsonl", "status.json"
 CURATED = ".curated.partial"  # becomes `curated` when it is whole
-RESULTS = (MANIFEST, USES, "status.json", "ledger.parquet", "rejected.parquet", "curated", CURATED)
+LIVE = (LOG, STATUS)  # sent to an address while the run goes on
+RESULTS = (MANIFEST, USES, STATUS, "ledger.parquet", "rejected.parquet", "curated", CURATED)
 NOT_COMPARED = ("engine", "store", "out")  # they change no result
 
 
@@ -29,39 +39,80 @@ class RunFolder:
     Attributes:
         path: `<out>/<name>`, with a number where other runs have the name.
         is_done: it was finished before, with the same result.
-        lock: held while it is filled; the system gives it up when the process ends, however.
+        lock: held while it is filled.
+        made_in: while it is filled at an address, where on this machine its files are made.
     """
 
-    path: Path
+    path: Location
     is_done: bool = False
-    lock: int | None = None
+    lock: Lock | None = None
+    made_in: "TemporaryDirectory[str] | None" = None
+
+    @property
+    def work(self) -> Path:
+        """Where its files are made."""
+        if self.made_in is not None:
+            return Path(self.made_in.name)
+        assert not is_remote(self.path), f"{self.path} is not being filled"
+        return self.path
 
     @property
     def manifest(self) -> dict[str, Any]:
         """The manifest of a finished run."""
-        found: dict[str, Any] = json.loads((self.path / MANIFEST).read_text("utf-8"))
+        found: dict[str, Any] = json.loads(read(self.path / MANIFEST))
         return found
 
-    def finish(self, manifest: Mapping[str, Any]) -> None:
-        """Write the manifest, which makes the run complete."""
+    def finish(self, manifest: Mapping[str, Any], names: Sequence[str] = ()) -> None:
+        """Send what was made, then write the manifest, which makes the run complete.
+
+        Args:
+            manifest: of the run.
+            names: of files and folders.
+
+        Raises:
+            ConfigError: another process took the folder over in the meantime.
+        """
+        self.publish(names)
+        if self.lock is not None:
+            self.lock.check()
         with whole_file(self.path / MANIFEST) as partial:
             partial.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+    def publish(self, names: Sequence[str]) -> None:
+        """Send files and folders from where they were made to the folder of the run."""
+        if not is_remote(self.path):
+            return
+        for name in names:
+            for file in sorted((self.work / name).rglob("*")) or [self.work / name]:
+                if file.is_file():
+                    send(file, self.path / file.relative_to(self.work).as_posix())
 
     def prepare(self, config: Config) -> None:
         """Remove what an earlier start left, and write down what is run."""
         try:
-            if any(self.path.iterdir()):
+            if _entries(self.path):
                 _clear(self.path)
-            with whole_file(self.path / CONFIG) as partial:
+            if is_remote(self.path) and is_file(self.path / LOG):
+                (self.work / LOG).write_bytes(read(self.path / LOG))  # the log goes on
+            with whole_file(self.work / CONFIG) as partial:
                 partial.write_text(config.to_yaml(), "utf-8")
+            self.publish([CONFIG])
         except BaseException:  # whatever it is, nobody will fill the folder
             self.release()
             raise
 
     def release(self) -> None:
         """Let another process have the folder."""
-        if self.lock is not None:
-            os.close(self.lock)
+        try:
+            if self.made_in is not None:
+                self.publish(LIVE)
+        except RemoteError as error:  # whatever ended the run is said in its place
+            log.warning("the end of the log is lost: %s", error)
+        finally:
+            if self.lock is not None:
+                self.lock.release()
+            if self.made_in is not None:
+                self.made_in.cleanup()
 
 
 def claim(config: Config, fingerprint: str, overwrite: bool = False) -> RunFolder:
@@ -77,17 +128,16 @@ def claim(config: Config, fingerprint: str, overwrite: bool = False) -> RunFolde
     """
     for number in itertools.count(1):
         suffix = "" if number == 1 else f"-{number}"
-        path = Path(config.out) / f"{config.name}{suffix}"
-        path.mkdir(parents=True, exist_ok=True)
-        lock = _lock(path)
-        if lock is None:
+        path = locate(config.out) / f"{config.name}{suffix}"
+        folder = _locked(path)
+        if folder is None:
             if overwrite or _is_same(path, config):
                 raise ConfigError(
-                    f"another process fills {path}; wait for it, or choose another out or name"
+                    f"another process fills {path}{holder(path)}; wait for it, or choose another "
+                    f"out or name"
                 )
             continue
-        folder = RunFolder(path, lock=lock)
-        if overwrite or not any(path.iterdir()) or _is_same(path, config):
+        if overwrite or not _entries(path) or _is_same(path, config):
             folder.prepare(config)
             return folder
         folder.release()
@@ -96,36 +146,42 @@ def claim(config: Config, fingerprint: str, overwrite: bool = False) -> RunFolde
     raise AssertionError  # numbers do not end
 
 
-def _lock(path: Path) -> int | None:
-    """A handle that locks a folder, or None where another process has it."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
+def _locked(path: Location) -> RunFolder | None:
+    """A folder that no other process fills, or None."""
+    if not is_remote(path):
+        path.mkdir(parents=True, exist_ok=True)
+        held = lock(path)
+        return None if held is None else RunFolder(path, lock=held)
+    made_in = TemporaryDirectory(prefix="tamis-run-")
+    held = lock(path, lambda: RunFolder(path, made_in=made_in).publish(LIVE))
+    if held is None:
+        made_in.cleanup()
         return None
-    return handle
+    return RunFolder(path, lock=held, made_in=made_in)
 
 
-def _is_done(path: Path, fingerprint: str) -> bool:
-    manifest = path / MANIFEST
-    if not manifest.is_file():
+def _entries(path: Location) -> set[str]:
+    return {name for name in names(path) if not name.startswith(PREFIX)}
+
+
+def _is_done(path: Location, fingerprint: str) -> bool:
+    if not is_file(path / MANIFEST):
         return False
     try:
-        found = json.loads(manifest.read_text("utf-8"))
+        found = json.loads(read(path / MANIFEST))
         files = {path / name: facts["bytes"] for name, facts in found["files"].items()}
-        whole = all(file.is_file() and file.stat().st_size == n for file, n in files.items())
+        whole = all(size(file) == n for file, n in files.items())
         return bool(whole and found["fingerprint"] == fingerprint)
     except (ValueError, TypeError, KeyError, AttributeError):
         return False  # not a manifest of ours
 
 
-def _is_same(path: Path, config: Config) -> bool:
+def _is_same(path: Location, config: Config) -> bool:
     """Whether an unfinished run of the same config stands there."""
-    if (path / MANIFEST).exists() or not (path / CONFIG).is_file():
+    if is_file(path / MANIFEST) or not is_file(path / CONFIG):
         return False
     try:
-        before = yaml.safe_load((path / CONFIG).read_text("utf-8"))
+        before = yaml.safe_load(read(path / CONFIG).decode())
     except (yaml.YAMLError, ValueError):
         return False
     if not isinstance(before, dict):
@@ -137,13 +193,9 @@ def _is_same(path: Path, config: Config) -> bool:
     return bool(before == now)
 
 
-def _clear(path: Path) -> None:
+def _clear(path: Location) -> None:
     """Remove what an unfinished or overwritten run left behind, and nothing else."""
-    if not (path / CONFIG).is_file():
+    if not is_file(path / CONFIG):
         raise ConfigError(f"{path} is not the folder of a run, and is not overwritten")
     for name in RESULTS:
-        entry = path / name
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink(missing_ok=True)
+        remove(path / name)

@@ -9,8 +9,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError
+from ..stages.locations import Location, is_address, is_remote, locate
+from ..stages.remote import is_file
 from . import lookup
 from .config import Config
+from .files import read
 from .overrides import Overrides, blocks
 
 PACKAGED = lookup.ROOT / "configs"
@@ -19,12 +22,12 @@ PACKAGED = lookup.ROOT / "configs"
 def load(path: str, overrides: Overrides | None = None, allow_code: bool = False) -> Config:
     """Return the config of a file with overrides applied.
 
-    Relative paths of data, models and code in the file are looked for beside the file, then in the
-    current folder, then among what comes with Tamis; those of the command line in the current
-    folder only.
+    Relative paths of data, models and code in the file are looked for beside the file, if that is
+    on this machine, then in the current folder, then among what comes with Tamis; those of the
+    command line in the current folder only.
 
     Args:
-        path: a YAML file, or the name of a config that comes with Tamis.
+        path: a YAML file, also at an address, or the name of a config that comes with Tamis.
         overrides: from the command line.
         allow_code: whether files of the user's (`use: ./mine.py`) may be run.
 
@@ -33,7 +36,7 @@ def load(path: str, overrides: Overrides | None = None, allow_code: bool = False
     """
     file = _find(path)
     raw = _read(file)
-    _anchor(raw, file.parent)
+    _anchor(raw, Path() if is_remote(file) else file.parent)
     (overrides or Overrides()).apply(raw)
     try:
         return Config.model_validate(raw, context={"allow_code": allow_code})
@@ -41,9 +44,9 @@ def load(path: str, overrides: Overrides | None = None, allow_code: bool = False
         raise ConfigError(_explain(file, raw, error, allow_code)) from error
 
 
-def _find(path: str) -> Path:
-    for candidate in (Path(path), PACKAGED / path, PACKAGED / f"{path}.yaml"):
-        if candidate.is_file():
+def _find(path: str) -> Location:
+    for candidate in (locate(path), PACKAGED / path, PACKAGED / f"{path}.yaml"):
+        if is_file(candidate):
             return candidate
     known = ", ".join(sorted(file.stem for file in PACKAGED.glob("*.yaml")))
     raise ConfigError(f"no config {path!r}; those that come with Tamis: {known}")
@@ -60,9 +63,9 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Location) -> dict[str, Any]:
     try:
-        raw = yaml.load(file.read_text("utf-8"), _Loader)
+        raw = yaml.load(read(file).decode(), _Loader)
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         raise ConfigError(f"{file} is not readable YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
@@ -96,7 +99,7 @@ def places(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
 
 def _anchored(path: str, folder: Path) -> str:
     for base in (folder, Path(), PACKAGED):
-        if path and ((base / path).exists() or _matches(base, path)):
+        if path and not is_address(path) and ((base / path).exists() or _matches(base, path)):
             return str((base / path).absolute())
     return path
 
@@ -108,7 +111,9 @@ def _matches(base: Path, pattern: str) -> bool:
         return False
 
 
-def _explain(file: Path, raw: Mapping[str, Any], error: ValidationError, allow_code: bool) -> str:
+def _explain(
+    file: Location, raw: Mapping[str, Any], error: ValidationError, allow_code: bool
+) -> str:
     lines = [f"{file} is not valid:"]
     for problem in error.errors():
         place = ".".join(str(part) for part in problem["loc"])

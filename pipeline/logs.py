@@ -12,7 +12,8 @@ from typing import Protocol
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .status import STATUS, StatusFile
+from .folder import STATUS
+from .status import StatusFile
 
 EVERY_S = 10.0  # between plain lines
 

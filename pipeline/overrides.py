@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigError
+from ..stages.locations import is_address
 from . import lookup
 
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -102,17 +103,23 @@ def parse_budget(text: str) -> dict[str, float | int]:
 
 
 def exists(path: str) -> bool:
-    """Return whether a path is a file, a folder, or a glob."""
-    return Path(path).expanduser().exists() or glob.has_magic(path)
+    """Return whether a path is a file, a folder, a glob, or an address."""
+    return is_address(path) or Path(path).expanduser().exists() or glob.has_magic(path)
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute()) if exists(path) else path
+    return str(Path(path).expanduser().absolute()) if _is_one(path) else path
+
+
+def _is_one(text: str) -> bool:
+    return exists(text) and not is_address(text)  # several addresses start as one does
 
 
 def _sources(texts: Sequence[str]) -> list[dict[str, str]]:
     try:
-        paths = [path for text in texts for path in ([text] if exists(text) else shlex.split(text))]
+        paths = [
+            path for text in texts for path in ([text] if _is_one(text) else shlex.split(text))
+        ]
     except ValueError as error:
         raise ConfigError(f"data: {' '.join(texts)!r} is no list of paths: {error}") from error
     if not all(paths) or not all(texts) or not paths:

@@ -5,15 +5,12 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xxhash
 
 from ..errors import ArtifactError, DataError
-from ..stages.hub import resolve_dataset
 from ..stages.ingest import (
     REJECTED,
     RawPart,
@@ -22,12 +19,15 @@ from ..stages.ingest import (
     rejected_table,
     rows_table,
 )
-from ..stages.readers import find_files, is_dataset_folder, kind_of
+from ..stages.locations import Location
+from ..stages.remote import is_file
 from ..stages.shots import with_shots
-from ..stages.source import Source, Target
+from ..stages.source import Target
 from .config import Config
+from .files import read, readable, whole_file
 from .fingerprint import canonical, key
-from .store import Address, Part, Store, whole_file
+from .sources import content_of, input_files
+from .store import Address, Part, Store
 
 log = logging.getLogger(__name__)
 
@@ -70,61 +70,6 @@ class Pool:
         return sum(self.rejected.values())
 
 
-def pin_sources(config: Config) -> Config:
-    """Return the config with the exact commit of every dataset that comes from the hub.
-
-    Raises:
-        DataError: a path that is neither there nor on the hub.
-    """
-    pinned = []
-    for source in config.data:
-        local = Path(source.path).exists() or any(c in source.path for c in "*?[")
-        if local:
-            _check_local(source, config)
-        if not local:
-            if Path(source.path).is_absolute() or source.path.startswith("."):
-                raise DataError(f"{source.place}: no file or folder {source.path!r}")
-            commit = resolve_dataset(source.path, source.revision)
-            source = source.model_copy(update={"revision": commit})
-        pinned.append(source)
-    return config.model_copy(update={"data": pinned})
-
-
-def _check_local(source: Source, config: Config) -> None:
-    """Raise where a local source has what only datasets have, or holds what runs leave.
-
-    Raises:
-        DataError: so.
-    """
-    path = Path(source.path)
-    only = {"revision": "datasets of the hub", "subset": "datasets of the hub"}
-    if not is_dataset_folder(path):
-        only["split"] = "datasets of the hub and `datasets` folders"
-    for field, which in only.items():
-        if (value := getattr(source, field)) is not None:
-            raise DataError(
-                f"{source.place}.{field} is {value!r}, but {source.path!r} is a local path; "
-                f"only {which} have one"
-            )
-    for field in ("store", "out"):
-        place = Path(getattr(config, field))
-        if path.is_dir() and place.resolve().is_relative_to(path.resolve()):
-            raise DataError(
-                f"{source.place}: the folder {source.path!r} holds the {field} {str(place)!r}, "
-                f"which would become input as well; give the data a folder of its own"
-            )
-
-
-def input_files(source: Source) -> list[Path]:
-    """Return the files of a local source; none for a dataset of the hub."""
-    if source.revision is not None:
-        return []
-    path = Path(source.path)
-    if is_dataset_folder(path):
-        return sorted(file for file in path.rglob("*") if file.is_file())
-    return find_files(path)
-
-
 def pool_key(config: Config) -> str:
     """Return the name of the pool that a config reads; reads every input file once."""
     sources = []
@@ -132,7 +77,7 @@ def pool_key(config: Config) -> str:
         idle = set[str]() if getattr(source, "shots", 0) else {"subtask", "shots"}
         fields = source.model_dump(mode="json", exclude={"path", "revision", *idle})
         fields["name"] = source.name  # that of a target is not dumped
-        sources.append(fields | {"content": source.revision or _content(input_files(source))})
+        sources.append(fields | {"content": source.revision or content_of(input_files(source))})
     facts = {"version": VERSION, "part_rows": config.part_rows, "max_chars": config.max_chars}
     return key(canonical({"pool": facts, "sources": sources}))
 
@@ -142,17 +87,17 @@ def find_pool(store: Store, name: str) -> Pool | None:
     pool = load_pool(store, name)
     if pool is None:
         return None
-    whole = (_folder(store, name) / "rejected.parquet").is_file()
-    return pool if whole and all(store.has_rows(part) for part in pool.parts) else None
+    whole = is_file(_folder(store, name) / "rejected.parquet")
+    return pool if whole and store.has_all_rows(pool.parts) else None
 
 
 def load_pool(store: Store, name: str) -> Pool | None:
     """Return what a store says of a pool, whether its rows are there or not; None if nothing."""
     path = _folder(store, name) / "pool.json"
-    if not path.is_file():
+    if not is_file(path):
         return None
     try:
-        facts = json.loads(path.read_text("utf-8"))
+        facts = json.loads(read(path))
         facts["parts"] = tuple(Part(**part) for part in facts["parts"])
         return Pool(**facts | {"extras": tuple(facts["extras"])})
     except (ValueError, TypeError, KeyError) as error:
@@ -246,12 +191,12 @@ def rejected_rows(store: Store, config: Config, pool: Pool) -> pa.Table:
 def _rejected(store: Store, pool: Pool) -> pa.Table:
     path = _folder(store, pool.key) / "rejected.parquet"
     try:
-        return pq.read_table(path)
+        return pq.read_table(readable(path))
     except (pa.ArrowException, OSError) as error:
         raise ArtifactError(str(path), str(error).splitlines()[0]) from error
 
 
-def _folder(store: Store, name: str) -> Path:
+def _folder(store: Store, name: str) -> Location:
     return store.root / "pools" / name
 
 
@@ -273,17 +218,6 @@ def _extras(raw: RawPart) -> set[str]:
     found = {name for row in raw.rows for message in row["messages"] for name in message}
     found |= {"tools" for row in raw.rows if row["tools"] is not None}
     return found - {"role", "content"}
-
-
-def _content(files: list[Path]) -> list[str]:
-    digests = []
-    for path in files:
-        checksum = xxhash.xxh3_128()
-        with path.open("rb", buffering=0) as stream:
-            while block := stream.read(1 << 22):
-                checksum.update(block)
-        digests.append(f"{kind_of(path)}:{checksum.hexdigest()}")
-    return digests
 
 
 def _strict(config: Config, rejected: Mapping[str, Any]) -> DataError:

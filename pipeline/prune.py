@@ -8,6 +8,7 @@ import typer
 
 from ..errors import ConfigError
 from ..stages.base import resolve_device
+from ..stages.locations import is_address
 from ..stages.source import Source
 from .logs import Reporter
 
@@ -21,7 +22,7 @@ PART_ROWS = 1024
 
 def prune(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder or hub id.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write; must not exist.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="Folder to write; must not exist.")],
     method: Annotated[str, typer.Option(help="magnitude, wanda or layers.")],
     share: Annotated[float | None, typer.Option(help="Of every layer's weights, as 0.5.")] = None,
     pattern: Annotated[str | None, typer.Option(help="2:4: two of every four stay.")] = None,
@@ -42,6 +43,8 @@ def prune(
     how = settings.Pruning(method, share, pattern, layers, rule)
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"device {device!r} is not one of auto, cpu, cuda")
+    if is_address(out):
+        raise ConfigError(f"{out!r} is an address; a model is written to a folder of this machine")
     if how.needs_rows and data is None:
         raise ConfigError(f"method {method} needs calibration rows; name a file with --data")
     of_rows = {"data": data, "rows": rows, "seed": seed, "template": template}
@@ -49,13 +52,13 @@ def prune(
         if value is not None and not how.needs_rows:
             raise ConfigError(f"--{name} {value!r} is given, but {_named(how)} looks at no rows")
     device = resolve_device(device)
-    check(model, revision, out, how, device)
+    check(model, revision, Path(out), how, device)
     reporter, found = Reporter(), None
     if data is not None:
         asked = 128 if rows is None else rows, seed or 0, template or "none", max_tokens
         found = _calibration(model, revision, data, *asked)
-    said = _pruned(model, revision, out, how, found, device, reporter)
-    typer.echo(describe(out, said))
+    said = _pruned(model, revision, Path(out), how, found, device, reporter)
+    typer.echo(describe(Path(out), said))
 
 
 def describe(out: Path, said: dict[str, Any]) -> str:

@@ -9,15 +9,16 @@ or columns asked for later get a file of their own, so that what is there is not
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import ArtifactError
+from ..stages.locations import Location
+from .files import names, readable, whole_file
 from .fingerprint import canonical, key
-from .store import Store, whole_file
+from .store import Store
 
 AT = "at"
 
@@ -76,17 +77,18 @@ def known_places(
     return np.unique(np.concatenate([*found, np.empty(0, np.int32)]))
 
 
-def _folder(store: Store, folder: str, part: str, name: str) -> Path:
+def _folder(store: Store, folder: str, part: str, name: str) -> Location:
     return store.root / folder / name / part
 
 
 def _files(
     store: Store, folder: str, part: str, name: str, columns: Sequence[str]
-) -> Iterator[Path]:
+) -> Iterator[Location]:
     """The files of a round that hold all the columns."""
-    for path in sorted(_folder(store, folder, part, name).glob("*.parquet")):
+    inside = _folder(store, folder, part, name)
+    for path in (inside / file for file in sorted(names(inside)) if file.endswith(".parquet")):
         try:
-            has = pq.read_schema(path).names
+            has = pq.read_schema(readable(path)).names
         except (pa.ArrowException, OSError) as error:
             raise ArtifactError(str(path), str(error).splitlines()[0]) from error
         if set(columns) <= set(has):
@@ -97,9 +99,9 @@ def _facts(folder: str, part: str, name: str) -> dict[str, str]:
     return {"tamis.what": f"{folder} {name}", "tamis.part": part}
 
 
-def _read(path: Path, folder: str, part: str, name: str, columns: Sequence[str]) -> pa.Table:
+def _read(path: Location, folder: str, part: str, name: str, columns: Sequence[str]) -> pa.Table:
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(readable(path), page_checksum_verification=True) as file:
             table = file.read([AT, *columns])
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ArtifactError(str(path), str(error).splitlines()[0]) from error

@@ -1,31 +1,28 @@
 """A run from config to curated dataset, top to bottom."""
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import ArtifactError, DataError
-from ..stages.export import curated_schema, own_names, shape_rows, write_curated
+from ..stages.locations import Location
 from . import executor, ledger, manifest, selection
-from .card import make_card
-from .compute import StepReport, compute
+from .compute import compute
 from .config import Config
-from .faults import fault_table
-from .fingerprint import key
-from .folder import CURATED, RunFolder, claim
+from .files import whole_file
+from .folder import LOG, USES, RunFolder, claim
 from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
-from .pool import Pool, check_strict, find_pool, pin_sources, pool_key, read_pool, rejected_rows
-from .queries import with_names
+from .pool import Pool, check_strict, find_pool, pool_key, read_pool
+from .results import Scored, leave
 from .rounds import Settle, Settling, find_rounds
-from .store import Store, whole_file
+from .sources import pin_sources
+from .store import Store, open_store
 from .targets import as_pools, pin_targets
 from .training import prepared
 from .uses import note_uses
@@ -51,25 +48,6 @@ class Result:
     was_done: bool = False
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A pool with every planned column computed.
-
-    Attributes:
-        pool, plan: of the run.
-        reports: what each step did.
-        table: one line per usable row: ids, source, scores, and what selectors and labels read.
-        spent: where a signal works in rounds: units of its work (such as noisy copies) that rows
-            took, and those of all rows in all rounds.
-    """
-
-    pool: Pool
-    plan: Plan
-    reports: list[StepReport]
-    table: pa.Table
-    spent: tuple[int, int] | None = None
-
-
 def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Result:
     """Score, select and export; go on where an earlier start stopped.
 
@@ -77,8 +55,8 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
         TamisError: what stopped it; all that was computed is kept.
     """
     began = datetime.now(UTC)
+    store = open_store(config.store, config.out)
     config = pin(config)
-    store = Store(Path(config.store))
     name = pool_key(config)
 
     def check(pool: Pool, plan: Plan) -> None:
@@ -91,20 +69,21 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     if folder.is_done:
         return Result(folder, folder.manifest, was_done=True)
     try:
-        note_uses(folder.path, store, pool, plan)
-        with logging_to(folder.path / "log.jsonl"), reporter.recording(folder.path):
+        note_uses(folder.work, store, pool, plan)
+        folder.publish([USES])
+        with logging_to(folder.work / LOG), reporter.recording(folder.work):
 
             def work() -> tuple[Scored, dict[str, Any]]:
                 scored = score_pool(config, store, name, reporter, settle="doubted")
-                return scored, _choose_and_export(config, store, scored, folder)
+                return scored, leave(config, store, scored, folder)
 
             scored, found = undamaged(store, config, work)
             record = manifest.make_manifest(config, scored.pool, scored.plan, scored.reports, began)
             stages = {step.name: step.stage for step in scored.plan.every_step}
             trained = manifest.describe_warmups(warmed_up(stages))
-            files = manifest.describe_files(folder.path, FILES)
+            files = manifest.describe_files(folder.work, FILES)
             record |= found | {"warmups": trained, "files": files}
-            folder.finish(record)
+            folder.finish(record, FILES)
     finally:
         folder.release()
     return Result(folder, record)
@@ -147,14 +126,14 @@ def score_pool(
     return Scored(pool, plan, reports, table, spent)
 
 
-def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:
+def score(config: Config, reporter: Reporter) -> tuple[Location, pa.Table]:
     """Score without selecting; return where `scores.parquet` lies, and the table in it.
 
     Raises:
         TamisError: what stopped it; all that was computed is kept.
     """
+    store = open_store(config.store, config.out)
     config = pin(config)
-    store = Store(Path(config.store))
     name = pool_key(config)
     scored = undamaged(store, config, lambda: score_pool(config, store, name, reporter))
     table = scored.table.select(["row_id", "sample_id", "source"])
@@ -163,7 +142,7 @@ def score(config: Config, reporter: Reporter) -> tuple[Path, pa.Table]:
     fingerprint = manifest.result_fingerprint(config, scored.pool, scored.plan)
     folder = claim(config, fingerprint)
     try:
-        note_uses(folder.path, store, scored.pool, scored.plan)
+        note_uses(folder.work, store, scored.pool, scored.plan)
         with whole_file(folder.path / "scores.parquet") as partial:
             pq.write_table(table, partial, compression="zstd")
     finally:
@@ -229,72 +208,3 @@ def _open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> P
             seen = n
 
         return read_pool(config, store, name, progress)
-
-
-def _choose_and_export(
-    config: Config, store: Store, scored: Scored, folder: RunFolder
-) -> dict[str, Any]:
-    """Write ledger, rejected rows and curated dataset; return what the manifest says of them."""
-    shutil.rmtree(folder.path / CURATED, ignore_errors=True)  # of an attempt that broke off
-    budget = selection.budget_of(config.budget, scored.pool.n_rows, scored.plan.cost)
-    decisions = selection.decide(scored.table, config.selector, budget)
-    decisions = with_names(decisions, config, scored.plan, store)
-    rejected = rejected_rows(store, config, scored.pool)
-    table = ledger.make_ledger(scored.table, decisions, list(config.scorers), rejected)
-    pq.write_table(table, folder.path / "ledger.parquet", compression="zstd")
-    pq.write_table(rejected, folder.path / "rejected.parquet", compression="zstd")
-    ends = ledger.counts(table)
-    n_kept = int(decisions.kept.sum())
-    _export(config, store, scored, table, folder)
-    card = make_card(config, scored.plan, ends, n_kept)
-    partial = folder.path / CURATED
-    (partial / "README.md").write_text(card, "utf-8")
-    partial.rename(folder.path / "curated")
-    found: dict[str, Any] = {"rows_kept": n_kept, "budget": asdict(budget), "ends": ends}
-    if scored.spent is not None:
-        found["rounds"] = dict(zip(("took", "of"), scored.spent, strict=True))
-    if config.labels:
-        faults = fault_table(
-            scored.table, config.labels, decisions, list(config.scorers), budget, config.seed
-        )
-        found["faults"] = asdict(faults)
-    return found
-
-
-def _export(
-    config: Config, store: Store, scored: Scored, table: pa.Table, folder: RunFolder
-) -> None:
-    kept = table.filter(pc.equal(table["outcome"], selection.KEPT))
-    scores = [f"{name}.score" for name in config.scorers]
-    schema = curated_schema(scores, scored.pool.columns, scored.pool.extras)
-    content = "\n".join(kept["sample_id"].to_pylist())
-    write_curated(
-        folder.path / CURATED,
-        _kept_rows(store, scored.pool, kept, (schema, scores)),
-        schema,
-        len(kept),
-        key(content),
-    )
-
-
-def _kept_rows(
-    store: Store, pool: Pool, kept: pa.Table, shape: tuple[pa.Schema, list[str]]
-) -> Iterator[pa.Table]:
-    """Rows of the pool that are kept, part by part, in the shape of the export."""
-    schema, scores = shape
-    ids = kept["row_id"].to_numpy()
-    names = ("row_id", "sample_id", "source", "messages", "tools")
-    columns = {name: pool.address(name) for name in names}
-    columns |= {own: pool.address(full) for full, own in own_names(scores, pool.columns).items()}
-    at = 0
-    for part, following in zip(pool.parts, [*pool.parts[1:], None], strict=True):
-        end = len(ids) if following is None else int(ids.searchsorted(following.first))
-        if end == at:
-            continue
-        own = kept.slice(at, end - at)
-        rows = store.read(part, columns)
-        rows = rows.filter(pc.is_in(rows["row_id"], own["row_id"].combine_chunks()))
-        for name in ("rank", *scores):
-            rows = rows.append_column(name, own[name])
-        yield shape_rows(rows, schema)
-        at = end

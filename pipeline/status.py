@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from .folder import CONFIG, MANIFEST
+from ..stages.locations import locate
+from ..stages.remote import is_file
+from .files import read, whole_file
+from .folder import CONFIG, MANIFEST, STATUS
 from .heartbeat import BEAT_S, Doing
-from .store import whole_file
 
-STATUS = "status.json"
 LOST_S = 60.0  # without a sign of life: the process is gone, or its machine
 FAILURES = 20  # that are shown, the last ones
 
@@ -144,17 +145,17 @@ def status_of(run: str) -> Status:
     Raises:
         ConfigError: no run lies there.
     """
-    folder = Path(run)
-    if not (folder / CONFIG).is_file():
+    folder = locate(run)
+    if not is_file(folder / CONFIG):
         raise ConfigError(f"{run!r} is not the folder of a run: it has no {CONFIG}")
     path = folder / STATUS
     facts: dict[str, Any] = {}
-    if path.is_file():
+    if is_file(path):
         try:
-            facts = json.loads(path.read_text("utf-8"))
+            facts = json.loads(read(path))
         except ValueError as error:
             raise ConfigError(f"{str(path)!r} is not readable JSON: {error}") from error
-    if (folder / MANIFEST).is_file():
+    if is_file(folder / MANIFEST):
         return Status("done", facts)
     silent = time.time() - facts.get("updated", 0.0)
     return Status("working" if silent < LOST_S else "lost", facts, silent if facts else 0.0)

@@ -11,21 +11,18 @@
       <use>-<key>/fitted.parquet                  what a step must know of all rows or of targets
       <use>-<key>/<round>/<part hash>/            see `round_files`
 
-A file gets its name only when it is whole (written aside, synced, renamed), and nothing is ever
-rewritten. Pages carry checksums; a file says inside what it is. One that fails is named, set aside
-and computed again. Two runs at once write the same bytes under the same name.
+A file gets its name only when it is whole (see `files`), and nothing is ever rewritten. Pages carry
+checksums; a file says inside what it is. One that fails is named, set aside and computed again. Two
+runs at once write the same bytes under the same name. The root may be at an address: each file is
+then one request.
 """
 
 import json
 import logging
-import os
-import secrets
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -34,6 +31,9 @@ import pyarrow.parquet as pq
 
 from ..errors import ArtifactError, DataError
 from ..stages.columns import as_kind
+from ..stages.locations import Location, is_remote, locate, same_or_below
+from ..stages.remote import is_file
+from .files import check_writable, names, readable, rename, whole_file
 
 log = logging.getLogger(__name__)
 
@@ -87,12 +87,18 @@ class Address:
 class Store:
     """Reads and writes the files under one root."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Location) -> None:
         self.root = root
 
     def has_rows(self, part: Part) -> bool:
         """Return whether a part's rows are there."""
-        return self._rows(part).is_file()
+        return is_file(self._rows(part))
+
+    def has_all_rows(self, parts: Sequence[Part]) -> bool:
+        """Return whether the rows of all parts are there."""
+        if is_remote(self.root):  # one request for a thousand parts
+            return {f"{part.rows}.parquet" for part in parts} <= names(self.root / "rows")
+        return all(self.has_rows(part) for part in parts)
 
     def write_rows(self, part: Part, rows: pa.Table) -> None:
         """Keep the rows of a part."""
@@ -105,7 +111,7 @@ class Store:
 
         Complete parts are left out, and so is a part with the content of one before it.
         """
-        there = {column: _names(self.root / folder / column) for column in columns}
+        there = {column: names(self.root / folder / column) for column in columns}
         distinct = {part.name(whole): part for part in reversed(parts)}
         found = {
             part: [c for c in columns if f"{part.name(whole)}.parquet" not in there[c]]
@@ -171,15 +177,15 @@ class Store:
             ArtifactError: the file is damaged.
         """
         path = self.root / folder / FITTED
-        return self._open(path, folder, "pool", None) if path.exists() else None
+        return self._open(path, folder, "pool", None) if is_file(path) else None
 
     def describe(self, folder: str, text: str) -> None:
         """Keep the hashed text of a step beside its columns."""
         path = self.root / folder / "step.json"
-        if not path.exists():
+        if not is_file(path):
             self.write_json(path, json.loads(text))
 
-    def write_json(self, path: Path, value: Mapping[str, Any]) -> None:
+    def write_json(self, path: Location, value: Mapping[str, Any]) -> None:
         """Write a JSON file whole or not at all."""
         with whole_file(path) as partial:
             partial.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")
@@ -190,17 +196,16 @@ class Store:
         Raises:
             DataError: it is no file of the store.
         """
-        path = Path(error.path)
-        if not path.absolute().is_relative_to(self.root.absolute()):
+        path = locate(error.path)
+        if not same_or_below(path.absolute(), self.root.absolute()):
             raise DataError(f"damaged file: {error}") from error
         log.warning("damaged, set aside and computed again: %s", error)
-        if path.exists():
-            path.rename(path.with_name(f"{path.name}.damaged"))
+        rename(path, f"{path.name}.damaged")
 
-    def _rows(self, part: Part) -> Path:
+    def _rows(self, part: Part) -> Location:
         return self.root / "rows" / f"{part.rows}.parquet"
 
-    def _write(self, path: Path, table: pa.Table, what: str, part_hash: str) -> None:
+    def _write(self, path: Location, table: pa.Table, what: str, part_hash: str) -> None:
         facts = {"tamis.what": what, "tamis.part": part_hash}
         with whole_file(path) as partial:
             pq.write_table(
@@ -211,16 +216,22 @@ class Store:
             )
 
     def _read(
-        self, path: Path, what: str, part: Part, *, whole: bool, columns: list[str] | None = None
+        self,
+        path: Location,
+        what: str,
+        part: Part,
+        *,
+        whole: bool,
+        columns: list[str] | None = None,
     ) -> pa.Table:
         table = self._open(path, what, part.name(whole), columns)
         if len(table) != part.n_rows:
             raise ArtifactError(str(path), f"has {len(table)} rows, the part has {part.n_rows}")
         return table
 
-    def _open(self, path: Path, what: str, part: str, columns: list[str] | None) -> pa.Table:
+    def _open(self, path: Location, what: str, part: str, columns: list[str] | None) -> pa.Table:
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            with pq.ParquetFile(readable(path), page_checksum_verification=True) as file:
                 table = file.read(columns)
         except FileNotFoundError:
             raise ArtifactError(str(path), "is gone") from None
@@ -233,27 +244,21 @@ class Store:
         return table.replace_schema_metadata(None)
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to; it becomes `path`, synced, if the block ends well, else nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
-    try:
-        yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def open_store(address: str, out: str | None = None) -> Store:
+    """Return the store of a config.
 
+    Args:
+        address: of the store.
+        out: where its runs go, if anywhere.
 
-def _names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    Raises:
+        ConfigError: one of them is at an address that cannot be used.
+    """
+    root = locate(address)
+    check_writable(root, "store")
+    if out is not None:
+        check_writable(locate(out), "out")
+    return Store(root)
 
 
 def _nulls(n: int) -> pa.ChunkedArray:

@@ -10,6 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import ConfigError
+from ..stages.locations import is_address
 from .logs import printable, show
 from .store import Store
 from .upkeep import Entry, drop, look, uses_in
@@ -75,5 +77,7 @@ def in_units(size: float) -> str:
 
 
 def _look(store: str, out: Sequence[str] | None) -> list[Entry]:
+    if is_address(store):
+        raise ConfigError(f"--store {store!r} is an address; this works on folders of this machine")
     found = Store(Path(store))
     return look(found, uses_in(found, out or ["runs"]))

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..stages.locations import Location
 from .agreement import Agreement
 from .logs import printable
 from .plan import Plan, Step
@@ -24,7 +24,7 @@ from .warmups import WarmedUp
 COUNTS = 0.5  # a token is shown as counted if it was in so many of the copies
 
 
-def summarise(folder: Path, manifest: Mapping[str, Any], was_done: bool) -> RenderableType:
+def summarise(folder: Location, manifest: Mapping[str, Any], was_done: bool) -> RenderableType:
     """Return where the curated dataset lies, and what was kept and dropped, and why."""
     pool, kept = manifest["pool"], manifest["rows_kept"]
     verb = "already done" if was_done else f"done in {manifest['seconds']:.1f} s"
@@ -52,7 +52,7 @@ def summarise(folder: Path, manifest: Mapping[str, Any], was_done: bool) -> Rend
     return Group(*parts)
 
 
-def summarise_scores(path: Path, table: pa.Table, scorers: Sequence[str]) -> RenderableType:
+def summarise_scores(path: Location, table: pa.Table, scorers: Sequence[str]) -> RenderableType:
     """Return where the scores lie, and how they are distributed."""
     shown = _table("score", ">rows", ">mean", ">5 %", ">50 %", ">95 %", "without")
     for name in scorers:

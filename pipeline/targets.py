@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from ..errors import PlanError
 from .config import Config
-from .pool import Pool, pin_sources
+from .pool import Pool
+from .sources import pin_sources
 from .store import Address, Part, Store
 
 SUBTASK = "subtask"

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..stages.base import Stage
+from ..stages.locations import locate
 from .round_files import keep_round
 from .store import Address, Part, Store
 
@@ -69,7 +69,7 @@ class Receipt:
 
 def read(stage: Stage, task: Task, root: str) -> pa.Table:
     """Read the inputs of a task, and let the stage prepare what it can without its device."""
-    rows = Store(Path(root)).read(task.part, task.reads)
+    rows = Store(locate(root)).read(task.part, task.reads)
     if task.some is not None:
         rows = rows.take(task.some)
     elif task.without:
@@ -91,7 +91,7 @@ def compute(stage: Stage, task: Task, root: str, rows: pa.Table | None = None) -
     if rows is None:
         rows = read(stage, task, root)
     added = stage(rows, task.missing, task.number)
-    store = Store(Path(root))
+    store = Store(locate(root))
     if not task.trial:
         _keep(stage, task, store, added)
     without: tuple[int, ...] = ()

@@ -1,7 +1,6 @@
 """The answer of one row, token by token: what the instruction did for each, and which counted."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,12 @@ import pyarrow.parquet as pq
 from ..errors import ArtifactError, ConfigError, DataError
 from ..scorers.sifd import threshold_of
 from ..scorers.tshirt import TShirt
+from ..stages.locations import Location, locate
+from ..stages.remote import is_file
 from ..stages.signals.neighbours import Neighbours
 from ..stages.tokenize import compared, token_texts
 from .config import Config
+from .files import readable
 from .folder import CONFIG, MANIFEST, RunFolder
 from .load import load
 from .plan import folder_of
@@ -82,8 +84,8 @@ def token_view(
         ConfigError: no finished run, or no such scorer in it.
         DataError: no such row, or its numbers are no longer in the store.
     """
-    folder = Path(run)
-    if not (folder / MANIFEST).is_file():
+    folder = locate(run)
+    if not is_file(folder / MANIFEST):
         raise ConfigError(f"{run!r} is not the folder of a finished run: it has no {MANIFEST}")
     config = load(str(folder / CONFIG), allow_code=allow_code)
     manifest = RunFolder(folder).manifest
@@ -93,7 +95,7 @@ def token_view(
         raise ConfigError(f"tokens are known of `neighbours`, but {block.signal} is another signal")
     keys = {step["name"]: step["key"] for step in manifest["steps"]}
     line = _ledger_line(folder, row_id, name)
-    store = Store(Path(config.store))
+    store = Store(locate(config.store))
     part, place = _place(store, manifest["pool"]["key"], row_id)
     where = folder_of(signal, keys[block.signal])
     delta = _delta(store, signal, where, part, place)
@@ -123,11 +125,11 @@ def _scorer(config: Config, name: str | None) -> tuple[str, TShirt]:
     return name, found[name]
 
 
-def _ledger_line(folder: Path, row_id: int, name: str) -> dict[str, Any]:
+def _ledger_line(folder: Location, row_id: int, name: str) -> dict[str, Any]:
     columns = ["row_id", "outcome", "reason"]
     columns += [f"{name}.{kind}" for kind in ("score", "status", "copies")]
     try:
-        table = pq.read_table(folder / "ledger.parquet", columns=columns)
+        table = pq.read_table(readable(folder / "ledger.parquet"), columns=columns)
     except (pa.ArrowException, OSError) as error:
         where = str(folder / "ledger.parquet")
         raise ArtifactError(where, str(error).splitlines()[0]) from error

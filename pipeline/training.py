@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PlanError, TamisError, WorkerError
+from ..stages.locations import locate
 from .config import Config, EngineConfig
 from .executor import RayEngine, room
 from .heartbeat import PATIENCE_S
 from .logs import Reporter
 from .pool import Pool, check_strict, find_pool, pool_key, read_pool
-from .store import Store
+from .store import Store, open_store
 from .suspect import ATTEMPTS
 from .task import limit_threads
 from .warmups import Wanted, WarmedUp, needs_training, wanted, warmed_up, with_adapters
@@ -80,7 +81,7 @@ def warm_up(config: Config, reporter: Reporter) -> list[WarmedUp]:
             f"{', '.join(config.signals) or '(none)'}"
         )
     config = pin(config)
-    store, name = Store(Path(config.store)), pool_key(config)
+    store, name = open_store(config.store), pool_key(config)
     pool = find_pool(store, name) or read_pool(config, store, name, lambda n: None)
     check_strict(config, store, pool)
 
@@ -141,7 +142,7 @@ class _Job:
 
         one = self.wanted
         limit_threads(one.signal, one.settings.threads or 1)
-        rows = one.rows(Store(Path(self.root)), self.pool)
+        rows = one.rows(Store(locate(self.root)), self.pool)
         crew = crew_of_process_group() if together else ALONE
         return training_of(one.signal, one.settings, rows, progress, crew).run(one.folder)
 

@@ -74,13 +74,14 @@ def look(store: Store, runs: Mapping[str, Uses], now: float | None = None) -> li
     Raises:
         ConfigError: there is no store.
     """
-    if not store.root.is_dir():
-        raise ConfigError(f"{str(store.root)!r} is no store: there is no such folder")
+    root = Path(str(store.root))
+    if not root.is_dir():
+        raise ConfigError(f"{str(root)!r} is no store: there is no such folder")
     before = (time.time() if now is None else now) - YOUNG_S
     parts = {run: _part_names(store, uses) for run, uses in runs.items()}
     return [
         _entry(folder, runs, parts, before)
-        for folder in sorted(path for path in store.root.iterdir() if path.is_dir())
+        for folder in sorted(path for path in root.iterdir() if path.is_dir())
     ]
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..stages.base import Stage
+from .files import whole_file
 from .folder import CONFIG, USES
 from .plan import Plan
 from .pool import Pool
-from .store import Store, whole_file
+from .store import Store
 from .warmups import warmed_up
 
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 from ..errors import PlanError
 from ..stages.base import Stage
 from ..stages.facts import facts_of
+from ..stages.locations import is_remote
 from ..stages.modelled import ModelStage
 from ..stages.warmup import Warmup, chosen
 from .config import Config
@@ -113,10 +114,16 @@ def wanted(config: Config, store: Store, pool: Pool) -> list[Wanted]:
     """Return the warm-ups of a config with everything open settled.
 
     Raises:
-        PlanError: a warm-up on more rows than the pool has.
+        PlanError: a warm-up on more rows than the pool has, or into a store at an address.
     """
     if not needs_training(config):
         return []
+    if is_remote(store.root):
+        raise PlanError(
+            f"a warm-up needs a store on this machine, for adapters are read as files, and not "
+            f"{str(store.root)!r}; train with `tamis warmup --store FOLDER`, and name the folders "
+            f"that it prints as `adapters` in place of the `warmup`"
+        )
     tables = store.read_pool(pool.parts, {"sample_id": pool.address("sample_id")})
     samples = pa.chunked_array([c for t in tables for c in t["sample_id"].chunks], pa.string())
     found = []

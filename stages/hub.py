@@ -1,10 +1,10 @@
 """Datasets of the hub, and folders that `datasets.save_to_disk` wrote, to records."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
+from .locations import Location
 from .readers import BATCH_ROWS, read_tables
 from .records import Record
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # heavy
 DEFAULT_SPLIT = "train"
 
 
-def read_dataset_folder(path: Path, split: str | None) -> Iterator[Record]:
+def read_dataset_folder(path: Location, split: str | None) -> Iterator[Record]:
     """Return the rows of a folder written by `datasets.save_to_disk`.
 
     Raises:

@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ from ..errors import DataError
 from .base import ROWS
 from .formats import FORMATS, BadRecord, Conversation, find_format, read_record
 from .hub import read_dataset_folder, read_hub
+from .locations import locate
 from .readers import find_files, is_dataset_folder, read_file
 from .records import Record
 from .source import Source
@@ -128,11 +128,11 @@ def sample_id(conversation: Conversation) -> str:
 
 
 def _records(source: Source, revision: str, max_chars: int) -> Iterator[tuple[int, Record]]:
-    path = Path(source.path)
+    path = locate(source.path)
     if revision:
         records = read_hub(source.path, source.subset, source.split, revision)
         yield from ((0, record) for record in records)
-    elif path.is_dir() and is_dataset_folder(path):
+    elif is_dataset_folder(path):
         yield from ((0, record) for record in read_dataset_folder(path, source.split))
     else:
         for number, file in enumerate(find_files(path)):

@@ -9,7 +9,6 @@ import gzip
 import io
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
@@ -19,7 +18,9 @@ import pyarrow.parquet as pq
 from ..errors import DataError
 from .csv_records import csv_records
 from .json_records import json_array, json_lines, starts_with_bracket
+from .locations import Location, is_remote
 from .records import CHUNK, Record
+from .remote import files_below, files_like, is_dir, is_file, open_bytes
 
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 SUFFIXES = (*TEXTS, ".parquet", ".arrow", ".feather")
@@ -27,30 +28,25 @@ COMPRESSED = (".gz", ".zst")
 BATCH_ROWS = 1024
 
 
-def find_files(path: Path) -> list[Path]:
+def find_files(path: Location) -> list[Location]:
     """Return the data files that a path names: a file, a folder or a glob, sorted by name.
 
     Of a curated dataset, which holds its rows three times over, only the Parquet files are taken.
 
     Raises:
         DataError: nothing there, or nothing that can be read.
+        RemoteError: an address does not answer.
     """
-    if path.is_file():
+    if is_file(path):
         files = [path]
-    elif (path / "data").is_dir() and (path / "arrow/train/state.json").is_file():
-        files = sorted((path / "data").glob("*.parquet"))
-    elif path.is_dir():
-        found = sorted(file for file in path.rglob("*") if kind_of(file) and file.is_file())
-        hidden = [any(p.startswith(".") for p in f.relative_to(path).parts) for f in found]
-        files = [file for file, is_hidden in zip(found, hidden, strict=True) if not is_hidden]
+    elif is_dir(path / "data") and is_file(path / "arrow/train/state.json"):
+        files = [file for file in files_below(path / "data") if file.suffix == ".parquet"]
+    elif is_dir(path):
+        found = [file for file in files_below(path) if kind_of(file)]
+        own = len(path.parts)
+        files = [f for f in found if not any(part.startswith(".") for part in f.parts[own:])]
     else:
-        anchor = Path(path.anchor) if path.anchor else Path()
-        pattern = str(path.relative_to(anchor))
-        try:
-            files = sorted(anchor.glob(pattern)) if re.search(r"[*?\[]", pattern) else []
-        except ValueError as error:
-            raise DataError(f"{path}: {str(error).lower()}") from error
-        files = [file for file in files if file.is_file()]
+        files = files_like(path) if re.search(r"[*?\[]", str(path)) else []
     if not files:
         raise DataError(f"{path}: no data there (files that are read: {', '.join(SUFFIXES)})")
     for file in files:
@@ -62,12 +58,12 @@ def find_files(path: Path) -> list[Path]:
     return files
 
 
-def is_dataset_folder(path: Path) -> bool:
+def is_dataset_folder(path: Location) -> bool:
     """Return whether a folder was written by `datasets.save_to_disk`."""
-    return any((path / name).is_file() for name in ("state.json", "dataset_dict.json"))
+    return any(is_file(path / name) for name in ("state.json", "dataset_dict.json"))
 
 
-def read_file(path: Path, max_chars: int) -> Iterator[Record]:
+def read_file(path: Location, max_chars: int) -> Iterator[Record]:
     """Return the records of one file, by its suffix.
 
     Args:
@@ -80,7 +76,8 @@ def read_file(path: Path, max_chars: int) -> Iterator[Record]:
     kind = kind_of(path)
     try:
         if kind == ".parquet":
-            yield from read_tables(batch for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS))
+            file = pq.ParquetFile(open_bytes(path) if is_remote(path) else path)
+            yield from read_tables(batch for batch in file.iter_batches(BATCH_ROWS))
         elif kind in (".arrow", ".feather"):
             yield from read_tables(_arrow_batches(path))
         else:
@@ -122,7 +119,7 @@ def _values(batch: pa.RecordBatch | pa.Table) -> Iterator[Any]:
                 yield error
 
 
-def kind_of(path: Path) -> str | None:
+def kind_of(path: Location) -> str | None:
     """Return the suffix that says how a file is read, without that of its compression."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = bool(suffixes) and suffixes[-1] in COMPRESSED
@@ -131,20 +128,22 @@ def kind_of(path: Path) -> str | None:
     return suffixes[-1] if suffixes and suffixes[-1] in (TEXTS if packed else SUFFIXES) else None
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Location) -> IO[bytes]:
     """Open a file for reading bytes, unpacked as they are read."""
     suffix = path.suffix.lower()
     if suffix == ".gz":
-        return io.BufferedReader(gzip.open(path, "rb"), CHUNK)
+        source = open_bytes(path) if is_remote(path) else path
+        return io.BufferedReader(gzip.open(source, "rb"), CHUNK)
     if suffix == ".zst":
-        stream = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
-        return io.BufferedReader(stream, CHUNK)
-    return path.open("rb", CHUNK)
+        file = pa.PythonFile(open_bytes(path), "r") if is_remote(path) else pa.OSFile(str(path))
+        return io.BufferedReader(pa.CompressedInputStream(file, "zstd"), CHUNK)
+    return open_bytes(path, CHUNK)
 
 
-def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
+def _arrow_batches(path: Location) -> Iterator[pa.RecordBatch]:
     """Batches of an IPC file (Feather) or stream."""
-    with pa.memory_map(str(path)) as source:
+    remote = is_remote(path)
+    with pa.PythonFile(open_bytes(path), "r") if remote else pa.memory_map(str(path)) as source:
         if source.read(6) == b"ARROW1":
             source.seek(0)
             reader = pa.ipc.open_file(source)

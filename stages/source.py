@@ -2,9 +2,10 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from .formats import FORMATS
+from .locations import without_secrets
 
 PARTS = ("messages", "instruction", "input", "answer", "system", "tools")
 
@@ -19,8 +20,8 @@ class Source(BaseModel):
 
     name: str
     """Becomes the column `source`."""
-    path: str = Field(min_length=1)
-    """A file, folder or glob, a `datasets` folder, or a dataset of the hub."""
+    path: Annotated[str, AfterValidator(without_secrets)] = Field(min_length=1)
+    """A file, folder or glob (here, or at an address), a `datasets` folder, or a hub dataset."""
     format: str = "auto"
     """auto, or one of `FORMATS`."""
     revision: str | None = None

@@ -1,7 +1,9 @@
 """What the tests share."""
 
+import logging
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -50,3 +52,37 @@ def text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tamis.tests.tiny import make_text_encoder
 
     return make_text_encoder(tmp_path_factory.mktemp("text-encoder"))
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The URL of an S3 server on this machine."""
+    from moto.server import ThreadedMotoServer  # takes a second, which few tests need
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every request
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an empty bucket, which processes of the test reach as well."""
+    import boto3
+    from s3fs import S3FileSystem
+
+    for name, value in s3_environment(s3_server).items():
+        monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()  # of other servers
+    name = f"bucket-{secrets.token_hex(4)}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    yield f"s3://{name}"
+    S3FileSystem.clear_instance_cache()
+
+
+def s3_environment(url: str) -> dict[str, str]:
+    """What says where S3 is, and who one is there."""
+    secret = {"AWS_ACCESS_KEY_ID": "key-of-the-test", "AWS_SECRET_ACCESS_KEY": "secret-of-the-test"}
+    return {"AWS_ENDPOINT_URL": url, "AWS_DEFAULT_REGION": "us-east-1", **secret}

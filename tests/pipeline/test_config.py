@@ -59,6 +59,19 @@ def test_yaml_replays():
         ({"budget": {}}, "give one of rows, fraction, answer_tokens; got none"),
         ({"budget": {"rows": 1, "fraction": 0.5}}, "give one of"),
         ({"budget": {"fraction": 1.5}}, "less than or equal to 1"),
+        ({"store": ""}, "at least 1 character"),
+        (
+            {"signals": {"m": {"use": "forward", "model": "s3://b/m"}}},
+            "signals.m.model is at an address; models, tokenizers and adapters are folders of this",
+        ),
+        (
+            {"signals": {"m": {"use": "length", "tokenizer": "gs://b/m"}}},
+            "signals.m.tokenizer is at an address",
+        ),
+        (
+            {"signals": {"m": {"use": "gradient", "model": "x", "adapters": ["a", "s3://b"]}}},
+            "signals.m.adapters is at an address",
+        ),
         (
             {"signals": {"m": {"use": "forward", "model": "x", "trust_remote_code": True}}},
             "--allow-code",

@@ -2,8 +2,11 @@ import json
 
 import pytest
 from tamis.errors import ConfigError
+from tamis.pipeline import lock
 from tamis.pipeline.config import Config
+from tamis.pipeline.files import names
 from tamis.pipeline.folder import claim
+from tamis.stages.locations import locate
 
 
 def config(tmp_path, **fields):
@@ -120,3 +123,100 @@ def test_the_manifest_is_written_whole(tmp_path):
     found = claim(config(tmp_path), "f1")
     found.finish({"fingerprint": "f1", "text": "é"})
     assert json.loads((found.path / "manifest.json").read_text("utf-8"))["text"] == "é"
+
+
+class TestAtAnAddress:
+    @pytest.fixture(params=["memory", "s3"])
+    def out(self, request, tmp_path):
+        if request.param == "s3":
+            return locate(f"{request.getfixturevalue('bucket')}/runs")
+        return locate(f"memory://{tmp_path.name}/runs")
+
+    def claim(self, out, fingerprint="f1", overwrite=False, **fields):
+        return claim(config(out, **fields), fingerprint, overwrite)
+
+    def fill(self, folder, fingerprint="f1"):
+        """What a run does with its folder."""
+        (folder.work / "curated" / "data").mkdir(parents=True)
+        (folder.work / "curated" / "data" / "x").write_text("rows")
+        (folder.work / "ledger.parquet").write_text("lines")
+        with (folder.work / "log.jsonl").open("a") as log:
+            log.write("line\n")
+        files = {"ledger.parquet": {"bytes": 5}, "curated/data/x": {"bytes": 4}}
+        folder.finish({"fingerprint": fingerprint, "files": files}, ["ledger.parquet", "curated"])
+        folder.release()
+
+    def test_its_files_are_sent_the_manifest_last(self, out):
+        folder = self.claim(out)
+        assert folder.path == out / "run"
+        assert names(out / "run") == {"config.yaml", ".lease-1.json"}
+        self.fill(folder)
+        there = {"config.yaml", "curated", "ledger.parquet", "log.jsonl", "manifest.json"}
+        assert names(out / "run") - {".lease-1.json"} == there
+        assert not folder.work.exists()
+        again = self.claim(out)
+        assert again.is_done
+        assert again.manifest["fingerprint"] == "f1"
+        again.release()  # of nothing
+        other = self.claim(out, "f2")
+        assert other.path == out / "run-2"
+        other.release()
+        (out / "run" / "curated/data/x").unlink()
+        other = self.claim(out, seed=1)
+        assert not other.is_done
+        other.release()
+
+    def test_an_unfinished_run_is_gone_on_with_and_its_log_too(self, out):
+        first = self.claim(out)
+        (first.work / "log.jsonl").write_text("first\n")
+        (first.work / "ledger.parquet").write_text("half")
+        first.publish(["ledger.parquet"])
+        first.release()
+        second = self.claim(out, store="else")
+        assert second.path == first.path
+        assert "ledger.parquet" not in names(out / "run")
+        self.fill(second)
+        assert (out / "run" / "log.jsonl").read_text() == "first\nline\n"
+        other = self.claim(out, "f2", seed=3)
+        assert other.path == out / "run-2"
+        other.release()
+
+    def test_one_process_at_a_time(self, out):
+        first = self.claim(out)
+        with pytest.raises(ConfigError, match=r"another process fills .*run \(process .* ago\)"):
+            self.claim(out)
+        other = self.claim(out, seed=3)
+        assert other.path == out / "run-2"
+        for folder in (first, other):
+            folder.release()
+
+    def test_overwrite(self, out):
+        self.fill(self.claim(out))
+        found = self.claim(out, overwrite=True)
+        assert found.path == out / "run"
+        assert names(out / "run") <= {"config.yaml", "log.jsonl", *leases(out / "run")}
+        self.fill(found)
+        (out / "other" / "thesis.tex").write_text("mine")
+        with pytest.raises(ConfigError, match="not the folder of a run"):
+            self.claim(out, name="other", overwrite=True)
+
+    def test_the_log_is_sent_while_it_runs(self, out, monkeypatch):
+        monkeypatch.setattr(lock, "BEAT_S", 0.01)
+        folder = self.claim(out)
+        (folder.work / "log.jsonl").write_text("line\n")
+        while "log.jsonl" not in names(out / "run"):
+            pass
+        folder.release()
+
+    def test_one_that_was_taken_over_does_not_finish(self, out):
+        first = self.claim(out)
+        said = {"host": "h", "machine": "m", "pid": 1, "token": "t", "beat": 0, "ended": False}
+        (out / "run" / ".lease-2.json").write_text(json.dumps(said))
+        with pytest.raises(ConfigError, match="another process took over"):
+            first.finish({})
+        first.release()
+        assert "manifest.json" not in names(out / "run")
+
+
+def leases(folder):
+    return {name for name in names(folder) if name.startswith(".lease-")}

@@ -5,6 +5,7 @@ import pytest
 from tamis.errors import ConfigError
 from tamis.pipeline.load import PACKAGED, _anchor, load
 from tamis.pipeline.overrides import Overrides
+from tamis.stages.locations import locate
 
 GOOD = """
 name: good
@@ -178,3 +179,29 @@ def test_unknown_key_inside_a_block_of_a_signal(tmp_path):
     grads = "signals: {g: {use: gradient, model: m, warmup: {shar: 0.1}}}"
     with pytest.raises(ConfigError, match=r"did you mean 'share'.*known are alpha, batch"):
         load(str(write(tmp_path, "name: x\ndata: [{name: p, path: p.jsonl}]\n" + grads)))
+
+
+def test_addresses_are_not_looked_for_here(tmp_path, monkeypatch):
+    (tmp_path / "s3:" / "b").mkdir(parents=True)
+    (tmp_path / "s3:" / "b" / "pool.jsonl").touch()
+    monkeypatch.chdir(tmp_path)
+    for path in ("s3://b/pool.jsonl", "s3://b/*.jsonl"):
+        text = GOOD.replace("pool.jsonl", f"'{path}'")
+        assert load(write(tmp_path, text)).data[0].path == path
+
+
+def test_a_config_at_an_address(tmp_path, monkeypatch):
+    path = locate(f"memory://{tmp_path.name}/c.yaml")
+    path.write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pool.jsonl").touch()
+    assert load(str(path)).data[0].path == str(tmp_path / "pool.jsonl")
+    path.write_text("name: [")
+    assert f"{path} is not readable YAML" in said(str(path))
+
+
+@pytest.mark.parametrize("place", ["store", "out", "data.0.path"])
+def test_an_address_with_a_password_is_refused_without_showing_it(tmp_path, place):
+    found = said(write(tmp_path, GOOD), overrides=Overrides(sets=[f"{place}=sftp://me:word1@h/x"]))
+    assert f"  {place}: an address must hold no password, token or query" in found
+    assert "word1" not in found

@@ -57,6 +57,15 @@ def test_data_takes_one_or_several_paths(tmp_path, monkeypatch):
         applied(data=[" "])
 
 
+def test_addresses_stay_as_they_are():
+    raw = applied(data=["s3://b/x.jsonl gs://b/f/*.jsonl"], store="s3://b/store", out="s3://b/runs")
+    assert raw["data"] == [
+        {"name": "x", "path": "s3://b/x.jsonl"},
+        {"name": "data", "path": "gs://b/f/*.jsonl"},
+    ]
+    assert (raw["store"], raw["out"]) == ("s3://b/store", "s3://b/runs")
+
+
 def test_a_limit_goes_to_every_data_entry():
     assert applied(limit=5)["data"] == [{"name": "d", "path": "p", "limit": 5}]
     both = applied(data=["a", "b"], limit=5)["data"]

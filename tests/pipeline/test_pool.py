@@ -4,14 +4,8 @@ import pytest
 from datasets import Dataset
 from tamis.errors import DataError
 from tamis.pipeline.config import Config
-from tamis.pipeline.pool import (
-    find_pool,
-    peek_pool,
-    pin_sources,
-    pool_key,
-    read_pool,
-    rejected_rows,
-)
+from tamis.pipeline.pool import find_pool, peek_pool, pool_key, read_pool, rejected_rows
+from tamis.pipeline.sources import pin_sources
 from tamis.pipeline.store import Store
 from tamis.tests.tiny import alpaca, write_jsonl
 
@@ -130,12 +124,6 @@ def test_no_usable_row_is_an_error(tmp_path, store, text):
     path.write_text(text)
     with pytest.raises(DataError, match="no usable row"):
         read(config(path), store)
-
-
-def test_paths_that_are_nowhere(tmp_path):
-    for path in (tmp_path / "gone.jsonl", "./gone", "org/gone"):
-        with pytest.raises(DataError, match="gone"):
-            pin_sources(config(path))
 
 
 def test_peek_knows_the_columns_before_anything_is_read(tmp_path):

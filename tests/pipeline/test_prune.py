@@ -65,6 +65,10 @@ def test_wanda_on_the_command_line(tmp_path, gpt2):
         ({"method": "layers", "layers": 9}, "layers is 9, but the model has 2"),
         ({"method": "layers", "layers": 1, "device": "tpu"}, "device 'tpu' is not one of auto,"),
         (
+            {"method": "layers", "layers": 1, "out": "s3://b/m"},
+            "'s3://b/m' is an address; a model is written to a folder of this machine",
+        ),
+        (
             {"method": "wanda", "share": 0.5, "data": "pool.jsonl", "rows": 99},
             "99 rows are asked for, but the data has 5 usable ones",
         ),
@@ -78,7 +82,7 @@ def test_a_mistake_is_one_message_and_leaves_nothing(said, message, tmp_path, gp
     monkeypatch.chdir(tmp_path)
     write_jsonl(tmp_path / "pool.jsonl", alpaca(5))
     with pytest.raises(UsageError) as caught:
-        prune(str(gpt2), Path("out"), **said)
+        prune(**{"model": str(gpt2), "out": "out"} | said)
     assert message in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["pool.jsonl"]
 

@@ -200,3 +200,13 @@ def test_joining_many_lists_is_row_by_row():
     ]
     found = joined_columns(*(pa.array(part, pa.list_(pa.float64())) for part in parts))
     assert found.to_pylist() == [a + b for a, b in zip(*parts, strict=True)]
+
+
+def test_rounds_of_a_store_at_an_address(config, bucket):
+    local = select(config(), quiet())
+    there = config().model_copy(update={"store": f"{bucket}/store"})
+    found = select(there, quiet(), overwrite=True)
+    assert found.manifest["rounds"] == local.manifest["rounds"]
+    assert digest(found.folder.path) == digest(local.folder.path)
+    again = select(there, quiet(), overwrite=True)
+    assert not any(step["computed"] for step in again.manifest["steps"])

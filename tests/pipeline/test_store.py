@@ -1,11 +1,11 @@
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tamis.errors import ArtifactError
-from tamis.pipeline.store import AHEAD, Address, Part, Store, whole_file
+from tamis.errors import ArtifactError, DataError
+from tamis.pipeline.store import AHEAD, Address, Part, Store, open_store
+from tamis.stages.remote import files_below
 
 PART = Part("a" * 32, first=10, n_rows=3)
 ROWS = pa.table(
@@ -129,33 +129,6 @@ class TestDamage:
         assert str(self.path(store)) in caplog.text
 
 
-class TestWholeFile:
-    def test_nothing_is_left_of_a_write_that_fails(self, tmp_path):
-        path = tmp_path / "sub" / "x"
-        with pytest.raises(RuntimeError), whole_file(path) as partial:
-            partial.write_text("half")
-            raise RuntimeError
-        assert list(path.parent.iterdir()) == []
-
-    def test_the_name_appears_with_the_whole(self, tmp_path):
-        path = tmp_path / "x"
-        with whole_file(path) as partial:
-            partial.write_text("whole")
-            assert not path.exists()
-        assert path.read_text() == "whole"
-        assert list(tmp_path.iterdir()) == [path]
-
-    def test_many_writers_of_one_name(self, tmp_path):
-        def write(_):
-            with whole_file(tmp_path / "x") as partial:
-                partial.write_text("same" * 1000)
-
-        with ThreadPoolExecutor(8) as writers:
-            list(writers.map(write, range(100)))
-        assert (tmp_path / "x").read_text() == "same" * 1000
-        assert len(list(tmp_path.iterdir())) == 1
-
-
 def test_read_pool_keeps_the_order(tmp_path):
     store = Store(tmp_path)
     parts = [Part(f"{i:032x}", 10 * i, 2) for i in range(40)]
@@ -174,3 +147,56 @@ def test_describe(store):
     store.describe("step-k1", '{"class":"X"}')
     store.describe("step-k1", '{"class":"X"}')
     assert (store.root / "step-k1" / "step.json").read_text() == '{\n "class": "X"\n}\n'
+
+
+class TestAtAnAddress:
+    @pytest.fixture(params=["memory", "s3"])
+    def there(self, request, tmp_path):
+        if request.param == "s3":
+            address = f"{request.getfixturevalue('bucket')}/store"
+        else:
+            address = f"memory://{tmp_path.name}/store"
+        found = open_store(address)
+        found.write_rows(PART, ROWS)
+        found.write("step-k1", PART, pa.table({"a": [1.0, 2, 3]}))
+        return found
+
+    def test_the_same_bytes_under_the_same_names(self, there, tmp_path):
+        here = Store(tmp_path)
+        here.write_rows(PART, ROWS)
+        here.write("step-k1", PART, pa.table({"a": [1.0, 2, 3]}))
+        here.describe("step-k1", '{"class":"X"}')
+        there.describe("step-k1", '{"class":"X"}')
+        for file in files_below(tmp_path):
+            name = file.relative_to(tmp_path).as_posix()
+            assert (there.root / name).read_bytes() == file.read_bytes(), name
+        columns = {"row_id": ROW_ID, "s.a": Address("step-k1", "a")}
+        assert there.read(PART, columns) == here.read(PART, columns)
+
+    def test_what_is_missing(self, there):
+        other = Part("b" * 32, 20, 3)
+        missing = there.missing("step-k1", ("a", "c"), [PART, other])
+        assert missing == {PART: ["c"], other: ["a", "c"]}
+        assert there.has_all_rows([PART])
+        assert not there.has_all_rows([PART, other])
+        assert there.read_fitted("step-k1") is None
+        there.write_fitted("step-k1", pa.table({"x": [1]}))
+        assert there.read_fitted("step-k1").to_pydict() == {"x": [1]}
+
+    def test_damaged_files_are_named_set_aside_and_missing_again(self, there, caplog):
+        path = there.root / "step-k1" / "a" / f"{PART.hash}.parquet"
+        data = path.read_bytes()
+        for damaged in (b"", data[:-5], data[:60] + bytes([data[60] ^ 1]) + data[61:]):
+            path.write_bytes(damaged)
+            with pytest.raises(ArtifactError) as caught:
+                there.read(PART, {"s.a": Address("step-k1", "a")})
+            assert caught.value.path == str(path)
+            there.set_aside(caught.value)
+            assert there.missing("step-k1", ("a",), [PART]) == {PART: ["a"]}
+        assert str(path) in caplog.text
+        with pytest.raises(ArtifactError, match="is gone"):
+            there.read(PART, {"s.a": Address("step-k1", "a")})
+
+    def test_a_file_of_somebody_else_is_left_alone(self, there):
+        with pytest.raises(DataError, match="damaged file"):
+            there.set_aside(ArtifactError("memory://elsewhere/x", "broken"))
