@@ -60,19 +60,12 @@ def make_parcel(config: Config, base: Path, with_code: bool = True) -> Parcel:
         with_code: files of the user's are sent along; else they stay where they are.
 
     Raises:
-        ConfigError: workers have GPUs, but a signal leaves its dtype open; or an address holds a
-            password.
+        ConfigError: workers have GPUs, but a signal leaves its dtype open.
     """
     values = config.model_dump(mode="json")
     values["engine"]["address"] = None
     _to_gpus(values)
     inputs, code = [], dict[str, Path]()
-    for holder, key in (*places(values), (values, "store"), (values, "out")):
-        if "@" in holder[key].partition("://")[2].partition("/")[0]:
-            raise ConfigError(
-                f"{key} {holder[key].rpartition('@')[2]!r} has a user or password in its address, "
-                "which would stand in the job"
-            )
     for holder, key in places(values):
         path = Path(holder[key])
         if path.is_relative_to(PACKAGED):
