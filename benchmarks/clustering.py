@@ -67,8 +67,9 @@ def pool(vectors: np.ndarray) -> list[pa.Table]:
         offsets = pa.array(np.arange(len(block) + 1) * block.shape[1], pa.int32())
         lists = pa.ListArray.from_arrays(offsets, pa.array(block.ravel()))
         ids = [f"{start + place:08d}" for place in range(len(block))]
-        columns = {"sample_id": ids, "e.embedding": lists, "e.status": ["ok"] * len(block)}
-        parts.append(pa.table(columns))
+        fine = ["ok"] * len(block)
+        columns = {"sample_id": ids, "e.embedding": lists}
+        parts.append(pa.table(columns | {"e.given.status": fine, "e.status": fine}))
     return parts
 
 
