@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .nearest import AT_ONCE, Among, Found, lengths_of, nobody
+from .nearest import AT_ONCE, Among, Found, lengths_of, nobody, side_by_side
 
 PER_LIST = 64  # rows that train a centroid at most
 ITERATIONS = 10
@@ -93,20 +93,21 @@ def nearest_in_lists(
     """Return the k nearest rows to each row, of those in the lists that are nearest to its own.
 
     Args:
-        vectors: (rows, numbers) float32 of length 1; those of `probes` lists are copied.
+        vectors: (rows, numbers) float32 of length 1; each thread copies those of `probes` lists.
         lists: of these rows.
         k: how many, never the row itself; fewer where the lists hold fewer.
         probes: how many lists are looked through.
-        threads: of faiss; changes nothing.
+        threads: take so many lists at a time; changes nothing.
     """
-    import faiss
-
-    faiss.omp_set_num_threads(threads)
     lengths, found = lengths_of(vectors), nobody(len(vectors), k)
-    for own, nearby in zip(lists.members, lists.nearby, strict=True):
-        places = np.sort(np.concatenate([lists.members[other] for other in nearby[:probes]]))
+
+    def search(one: int) -> None:
+        own, nearby = lists.members[one], lists.nearby[one, :probes]
+        places = np.sort(np.concatenate([lists.members[other] for other in nearby]))
         among = Among(vectors, lengths, places, vectors[places])
         for start in range(0, len(own), AT_ONCE):
             rows = own[start : start + AT_ONCE]
             found.put(rows, among.nearest(rows, k))
+
+    side_by_side(search, range(len(lists.members)), threads)
     return found

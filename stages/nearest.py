@@ -3,21 +3,28 @@
 faiss proposes more rows than are wanted; then their cosines are computed again, in double precision
 and each on its own, rounded to fp32, and of equal ones the row in front comes first.
 
-The result is the exact one. The last digits of the fp32 products that faiss goes by depend on the
-number of threads, so that of rows that are nearly as near it may propose one or the other. Where a
-row that was not proposed might still be as near as the last one that is taken, given the rounding
-error of the products, the row is compared with all others in double precision. Of n numbers that
-error is taken to be at most 8 sqrt(n) 2^-24 (Higham and Mary 2019: larger ones have a probability
-of next to nothing).
+The result is the exact one. By the last digits of fp32 products faiss may propose the one or the
+other of rows that are nearly as near. Where a row that was not proposed might still be as near as
+the last one that is taken, given the rounding error of the products, the row is compared with all
+others in double precision. Of n numbers that error is taken to be at most 8 sqrt(n) 2^-24 (Higham
+and Mary 2019: larger ones have a probability of next to nothing).
+
+Threads take different rows, each with one thread of faiss: several on the same small matrix would
+mostly wait for each other.
 """
 
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 SPARE = 8  # proposed beside those that are wanted
-AT_ONCE = 4096  # rows whose neighbours are looked for; bounds memory, no result
+AT_ONCE = 1024  # rows whose neighbours are looked for; bounds memory, no result
 NUMBERS = 1 << 22  # in double precision at a time; likewise
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,13 @@ class Among:
             rows: (rows,) places, `AT_ONCE` at most; this takes 8 bytes for each and k.
             k: how many.
         """
+        import faiss  # heavy, and only the process that fits needs it
+
         n, numbers = self.theirs.shape
         width, error = min(k + 1 + SPARE, n), 8 * np.sqrt(numbers) * 2.0**-24
-        products, proposed = _largest_products(self.vectors[rows], self.theirs, width)
+        products, proposed = faiss.knn(
+            self.vectors[rows], self.theirs, width, metric=faiss.METRIC_INNER_PRODUCT
+        )
         best = _ranked(self.vectors, self.lengths, rows, self.places[proposed], k)
         if width < n:
             unsure = np.flatnonzero(best.similarity[:, -1] <= products[:, -1] + error)
@@ -100,16 +111,36 @@ def nearest_of_all(vectors: np.ndarray, rows: np.ndarray, k: int, threads: int =
         vectors: (all rows, numbers) float32 of length 1; beside them this takes 16 bytes per row.
         rows: (rows,) their places.
         k: how many.
-        threads: of faiss; changes nothing.
+        threads: take so many rows at a time; changes nothing.
+    """
+    among = Among(vectors, lengths_of(vectors), np.arange(len(vectors)), vectors)
+    found = nobody(len(rows), k)
+
+    def search(start: int) -> None:
+        block = slice(start, start + AT_ONCE)
+        found.put(block, among.nearest(rows[block], k))
+
+    side_by_side(search, range(0, len(rows), AT_ONCE), threads)
+    return found
+
+
+def side_by_side(work: Callable[[T], None], blocks: Iterable[T], threads: int) -> None:
+    """Do the work for each block, so many at a time, each with one thread of faiss.
+
+    Few rows are multiplied as a matrix, too, where faiss would take them one by one.
     """
     import faiss  # heavy, and only the process that fits needs it
 
-    faiss.omp_set_num_threads(threads)
-    among = Among(vectors, lengths_of(vectors), np.arange(len(vectors)), vectors)
-    found = nobody(len(rows), k)
-    for start in range(0, len(rows), AT_ONCE):
-        found.put(slice(start, start + AT_ONCE), among.nearest(rows[start : start + AT_ONCE], k))
-    return found
+    before = faiss.cvar.distance_compute_blas_threshold
+    faiss.cvar.distance_compute_blas_threshold = 1
+    try:
+        with ThreadPoolExecutor(
+            threads, initializer=faiss.omp_set_num_threads, initargs=(1,)
+        ) as pool:
+            for _ in pool.map(work, blocks):
+                pass  # an error is raised here
+    finally:
+        faiss.cvar.distance_compute_blas_threshold = before
 
 
 def recall_of(found: Found, exact: Found) -> float:
@@ -160,21 +191,6 @@ def lengths_of(vectors: np.ndarray) -> np.ndarray:
 def nobody(rows: int, k: int) -> Found:
     """Return a place for k neighbours of each row, with none there."""
     return Found(np.full((rows, k), -1, np.int32), np.full((rows, k), -np.inf, np.float32))
-
-
-def _largest_products(
-    rows: np.ndarray, others: np.ndarray, n: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The n largest products of each row with the others in fp32, and where they are."""
-    import faiss  # heavy, and only the process that fits needs it
-
-    before = faiss.cvar.distance_compute_blas_threshold
-    faiss.cvar.distance_compute_blas_threshold = 1  # else few rows are multiplied one by one
-    try:
-        products, places = faiss.knn(rows, others, n, metric=faiss.METRIC_INNER_PRODUCT)
-    finally:
-        faiss.cvar.distance_compute_blas_threshold = before
-    return np.asarray(products), np.asarray(places)
 
 
 def _ranked(

@@ -105,7 +105,7 @@ class Knn(Stage):
         return True
 
     def use_threads(self, threads: int) -> None:
-        """Let faiss use so many threads."""
+        """Let the search use so many threads."""
         self._threads = threads
 
     def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
