@@ -197,13 +197,17 @@ def agreement(vectors: np.ndarray, owner: np.ndarray | None, threads: int) -> li
 
 
 def measured(
-    stages: dict[str, Stage], vectors: np.ndarray, threads: int, what: dict[str, Any]
+    stages: dict[str, Stage],
+    pair: tuple[np.ndarray, np.ndarray],
+    threads: int,
+    what: dict[str, Any],
 ) -> list[dict[str, Any]]:
     """Each stage on the same vectors, in a process of its own."""
-    cases = []
+    cases, (vectors, owner) = [], pair
     for name, stage in stages.items():
         found = apart(partial(fitted, stage, vectors, threads))
-        found.pop("labels", None)
+        if "labels" in found:
+            found["with_planted"] = alike(found.pop("labels"), owner)
         rows = {"rows": len(vectors), "dim": vectors.shape[1], "threads": threads}
         cases.append({"method": name} | what | rows | found)
         print(cases[-1], flush=True)
@@ -247,8 +251,7 @@ def all_scale(said: argparse.Namespace) -> list[dict[str, Any]]:
         for n in NEIGHBOURS[1:]
     }
     stages["k-means, k: 10"] = Clusters(of="e.embedding", k=K)
-    vectors, _ = drawn(said.rows, said.dim, SPREADS[1])
-    return measured(stages, vectors, said.threads, {})
+    return measured(stages, drawn(said.rows, said.dim, SPREADS[1]), said.threads, {})
 
 
 def all_million(said: argparse.Namespace) -> list[dict[str, Any]]:
@@ -261,7 +264,7 @@ def all_million(said: argparse.Namespace) -> list[dict[str, Any]]:
     }
     cases = []
     for fall in (FALL, 0.0):
-        vectors, _ = drawn(said.million, MILLION_DIM, SPREADS[1], fall)
+        vectors = drawn(said.million, MILLION_DIM, SPREADS[1], fall)
         cases += measured(stages, vectors, said.threads, {"fall": fall})
     return cases
 
