@@ -22,7 +22,8 @@ balanced S has equal gains up to the number of clusters.
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -46,10 +47,12 @@ class Factors:
     Attributes:
         weights: (points, k) W, with the length of H's rows put in unless asked otherwise.
         error: |S - W H|^2 / |S|^2, Frobenius.
+        settled: the iterations came to an end by themselves.
     """
 
     weights: np.ndarray
     error: float
+    settled: bool = True
 
     @property
     def labels(self) -> np.ndarray:
@@ -103,24 +106,55 @@ def factorise(similarity: Similarity, k: int, seed: int, start: Start = "nndsvda
         seed: of the start.
         start: `random` is the published one, and leaves W as it is.
     """
-    from sklearn.decomposition import NMF  # heavy, and only the process that fits needs it
     from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # said by `_say`
+        found = _factors(similarity, k, seed, start)
+    _say({k: found})
+    return found
+
+
+def _factors(similarity: Similarity, k: int, seed: int, start: Start) -> Factors:
+    from sklearn.decomposition import NMF  # heavy, and only the process that fits needs it
 
     scale = float(similarity.diagonal().mean())
     if start != "random" and scale > 0:  # what is below 1e-6 is 0 to NNDSVD
         similarity = similarity / scale
     model = NMF(k, init=start, random_state=seed, max_iter=ITERATIONS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # said below
-        weights = model.fit_transform(similarity)
-    if model.n_iter_ >= ITERATIONS:
-        log.info("%d factors: not settled after %d iterations", k, ITERATIONS)
+    weights = model.fit_transform(similarity)
     if start != "random":
         weights = weights * np.linalg.norm(model.components_, axis=1)
     whole = float((similarity * similarity).sum())
-    return Factors(weights, float(model.reconstruction_err_) ** 2 / whole if whole else 0.0)
+    error = float(model.reconstruction_err_) ** 2 / whole if whole else 0.0
+    return Factors(weights, error, model.n_iter_ < ITERATIONS)
 
 
-def errors_of(similarity: Similarity, grid: Sequence[int], seed: int) -> dict[int, float]:
-    """Return e(k) for 1 and every k of a rising grid."""
-    return {k: factorise(similarity, k, seed).error for k in (1, *grid)}
+def _say(found: Mapping[int, Factors]) -> None:
+    for k, factors in found.items():
+        if not factors.settled:
+            log.info("%d factors: not settled after %d iterations", k, ITERATIONS)
+
+
+def errors_of(
+    similarity: Similarity, grid: Sequence[int], seed: int, threads: int = 1
+) -> dict[int, float]:
+    """Return e(k) for 1 and every k of a rising grid.
+
+    Args:
+        similarity: (points, points) S, at least 0.
+        grid: numbers of factors.
+        seed: of the starts.
+        threads: how many factorisations run at a time; changes nothing.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+
+    each = [1, *grid]
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+        warnings.simplefilter("ignore", ConvergenceWarning)  # said by `_say`
+        longest_first = {
+            k: pool.submit(_factors, similarity, k, seed, "nndsvda") for k in reversed(each)
+        }
+        found = {k: longest_first[k].result() for k in each}
+    _say(found)
+    return {k: factors.error for k, factors in found.items()}

@@ -3,8 +3,10 @@
 import numpy as np
 from scipy import sparse
 
+from .nearest import side_by_side
+
 SPARE = 8  # candidates beyond those kept, since fp32 tells near ones badly apart
-ROWS_AT_ONCE = 256  # bounds memory
+SEARCHED_AT_ONCE, ROWS_AT_ONCE = 1024, 256  # bound memory
 
 
 def nearest(vectors: np.ndarray, n: int, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -16,27 +18,27 @@ def nearest(vectors: np.ndarray, n: int, threads: int = 1) -> tuple[np.ndarray, 
     Args:
         vectors: (points, numbers) fp32.
         n: less than the number of points.
-        threads: of faiss.
+        threads: take so many points at a time; changes nothing.
 
     Returns:
         (points, n) int64 and (points, n) float64, Euclidean.
     """
     import faiss  # heavy, and only the process that fits needs it
-    from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
     index = faiss.IndexFlatL2(vectors.shape[1])
     index.add(vectors)
     wanted = min(n + 1 + SPARE, len(vectors))
     places = np.empty((len(vectors), n), np.int64)
     distances = np.empty((len(vectors), n))
-    for start in range(0, len(vectors), ROWS_AT_ONCE * 16):
-        block = slice(start, start + ROWS_AT_ONCE * 16)
-        with threadpool_limits(threads):  # of faiss, and of its matrix products
-            found = index.search(vectors[block], wanted)[1]
+
+    def search(start: int) -> None:
+        found = index.search(vectors[start : start + SEARCHED_AT_ONCE], wanted)[1]
         for low in range(0, len(found), ROWS_AT_ONCE):
             some = found[low : low + ROWS_AT_ONCE]
             own = np.arange(start + low, start + low + len(some))
             places[own], distances[own] = _closest(vectors, own, some, n)
+
+    side_by_side(search, range(0, len(vectors), SEARCHED_AT_ONCE), threads)
     return places, distances
 
 

@@ -1,29 +1,30 @@
-"""The nearest rows by cosine: among all rows, or in the lists of an inverted file.
+"""The nearest rows by cosine, among all rows or among some.
 
 faiss proposes more rows than are wanted; then their cosines are computed again, in double precision
 and each on its own, rounded to fp32, and of equal ones the row in front comes first.
 
-Among all rows the result is the exact one. The last digits of the fp32 products that faiss goes by
-depend on the number of threads, so that of rows that are nearly as near it may propose one or the
-other. Where a row that was not proposed might still be as near as the last one that is taken, given
-the rounding error of the products, the row is compared with all others in double precision. Of n
-numbers that error is taken to be at most 8 sqrt(n) 2^-24 (Higham and Mary 2019: larger ones have
-a probability of next to nothing).
+The result is the exact one. By the last digits of fp32 products faiss may propose the one or the
+other of rows that are nearly as near. Where a row that was not proposed might still be as near as
+the last one that is taken, given the rounding error of the products, the row is compared with all
+others in double precision. Of n numbers that error is taken to be at most 8 sqrt(n) 2^-24 (Higham
+and Mary 2019: larger ones have a probability of next to nothing).
 
-The lists are the nearest of so many centroids, and only the rows of the `probes` nearest lists are
-compared. Training and the choice of lists use one thread, so that they depend on no number of them
-(an HNSW index would be built by one thread altogether, or depend on which inserts first).
+Threads take different rows, each with one thread of faiss: several on the same small matrix would
+mostly wait for each other.
 """
 
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 SPARE = 8  # proposed beside those that are wanted
-AT_ONCE = 4096  # rows whose neighbours are looked for; bounds memory, no result
+AT_ONCE = 1024  # rows whose neighbours are looked for; bounds memory, no result
 NUMBERS = 1 << 22  # in double precision at a time; likewise
-PER_LIST = 64  # rows that train a centroid at most
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,72 +39,111 @@ class Found:
     places: np.ndarray
     similarity: np.ndarray
 
+    def of(self, rows: slice | np.ndarray) -> "Found":
+        """Return the neighbours of some rows."""
+        return Found(self.places[rows], self.similarity[rows])
+
+    def put(self, rows: slice | np.ndarray, others: "Found") -> None:
+        """Write the neighbours of some rows in."""
+        self.places[rows], self.similarity[rows] = others.places, others.similarity
+
+
+@dataclass(frozen=True)
+class Among:
+    """The rows that others are compared with.
+
+    Attributes:
+        vectors: (all rows, numbers) float32 of length 1.
+        lengths: (all rows,) float64, as `lengths_of` has them.
+        places: (some,) of these rows, rising.
+        theirs: (some, numbers) their vectors.
+    """
+
+    vectors: np.ndarray
+    lengths: np.ndarray
+    places: np.ndarray
+    theirs: np.ndarray
+
+    def nearest(self, rows: np.ndarray, k: int) -> Found:
+        """Return the k nearest to each row of some, which are among them, never the row itself.
+
+        Args:
+            rows: (rows,) places, `AT_ONCE` at most; this takes 8 bytes for each and k.
+            k: how many.
+        """
+        import faiss  # heavy, and only the process that fits needs it
+
+        n, numbers = self.theirs.shape
+        width, error = min(k + 1 + SPARE, n), 8 * np.sqrt(numbers) * 2.0**-24
+        products, proposed = faiss.knn(
+            self.vectors[rows], self.theirs, width, metric=faiss.METRIC_INNER_PRODUCT
+        )
+        best = _ranked(self.vectors, self.lengths, rows, self.places[proposed], k)
+        if width < n:
+            unsure = np.flatnonzero(best.similarity[:, -1] <= products[:, -1] + error)
+            self._compare_with_all(rows, unsure, best)
+        return best
+
+    def _compare_with_all(self, rows: np.ndarray, unsure: np.ndarray, best: Found) -> None:
+        """Put the exact neighbours of the unsure rows into what was found."""
+        n, k = len(self.places), best.places.shape[1]
+        lengths, at_once = self.lengths[self.places], max(8 * NUMBERS // n, 1)
+        for start in range(0, len(unsure), at_once):
+            some = unsure[start : start + at_once]
+            own = self.vectors[rows[some]].astype(np.float64)
+            products = np.empty((len(some), n))
+            for first in range(0, n, AT_ONCE):
+                block = slice(first, first + AT_ONCE)
+                products[:, block] = own @ self.theirs[block].astype(np.float64).T / lengths[block]
+            products /= self.lengths[rows[some]][:, None]
+            # the row itself is one of them, and not the last; and what fp32 makes equal
+            least = np.partition(products, n - k - 1, axis=1)[:, n - k - 1] - 2e-7
+            for place, bound, own_products in zip(some, least, products, strict=True):
+                near = self.places[own_products >= bound][None]
+                one = _ranked(self.vectors, self.lengths, rows[place : place + 1], near, k)
+                best.places[place], best.similarity[place] = one.places[0], one.similarity[0]
+
 
 def nearest_of_all(vectors: np.ndarray, rows: np.ndarray, k: int, threads: int = 1) -> Found:
     """Return the k nearest of all rows to some of them, never the row itself.
 
     Args:
-        vectors: (all rows, numbers) float32 of length 1; beside them this takes 8 bytes per row.
+        vectors: (all rows, numbers) float32 of length 1; beside them this takes 16 bytes per row.
         rows: (rows,) their places.
         k: how many.
-        threads: of faiss; changes nothing.
+        threads: take so many rows at a time; changes nothing.
+    """
+    among = Among(vectors, lengths_of(vectors), np.arange(len(vectors)), vectors)
+    found = nobody(len(rows), k)
+
+    def search(start: int) -> None:
+        block = slice(start, start + AT_ONCE)
+        found.put(block, among.nearest(rows[block], k))
+
+    side_by_side(search, range(0, len(rows), AT_ONCE), threads)
+    return found
+
+
+def side_by_side(work: Callable[[T], None], blocks: Iterable[T], threads: int) -> None:
+    """Do the work for each block, so many at a time, each with one thread of faiss.
+
+    Few rows are multiplied as a matrix, too, where faiss would take them one by one.
     """
     import faiss  # heavy, and only the process that fits needs it
 
-    faiss.omp_set_num_threads(threads)
-    n, numbers = vectors.shape
-    width, error = min(k + 1 + SPARE, n), 8 * np.sqrt(numbers) * 2.0**-24
-    lengths, found = _lengths(vectors), _nobody(len(rows), k)
-    for start in range(0, len(rows), AT_ONCE):
-        some, to = rows[start : start + AT_ONCE], slice(start, start + AT_ONCE)
-        products, proposed = faiss.knn(
-            vectors[some], vectors, width, metric=faiss.METRIC_INNER_PRODUCT
-        )
-        best = _ranked(vectors, lengths, some, proposed, k)
-        if width < n:
-            unsure = np.flatnonzero(best.similarity[:, -1] <= products[:, -1] + error)
-            _compare_with_all(vectors, lengths, some, unsure, best)
-        found.places[to], found.similarity[to] = best.places, best.similarity
-    return found
+    before = faiss.cvar.distance_compute_blas_threshold
+    faiss.cvar.distance_compute_blas_threshold = 1
+    try:
+        with ThreadPoolExecutor(
+            threads, initializer=faiss.omp_set_num_threads, initargs=(1,)
+        ) as pool:
+            for _ in pool.map(work, blocks):
+                pass  # an error is raised here
+    finally:
+        faiss.cvar.distance_compute_blas_threshold = before
 
 
-def nearest_in_lists(
-    vectors: np.ndarray, k: int, lists: int, probes: int, seed: int, threads: int = 1
-) -> Found:
-    """Return the k nearest rows to each row in the lists that are nearest to it.
-
-    Args:
-        vectors: (rows, numbers) float32 of length 1; faiss holds them a second time.
-        k: how many, never the row itself; fewer where the lists hold fewer.
-        lists: how many there are, at most as many as rows.
-        probes: how many are looked through.
-        seed: of the centroids.
-        threads: of faiss; changes nothing.
-    """
-    import faiss
-
-    numbers, width = vectors.shape[1], k + 1 + SPARE
-    faiss.omp_set_num_threads(1)
-    centroids: Any = faiss.IndexFlatIP(numbers)  # its stubs are of C++, not of the wrappers
-    index: Any = faiss.IndexIVFFlat(centroids, numbers, lists, faiss.METRIC_INNER_PRODUCT)
-    index.cp.seed, index.cp.niter, index.cp.spherical = seed % (1 << 31), 10, True
-    index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, PER_LIST
-    index.train(vectors)
-    index.add(vectors)
-    index.nprobe = min(probes, lists)
-    lengths, found = _lengths(vectors), _nobody(len(vectors), k)
-    for start in range(0, len(vectors), AT_ONCE):
-        block, to = vectors[start : start + AT_ONCE], slice(start, start + AT_ONCE)
-        faiss.omp_set_num_threads(1)
-        products, probed = centroids.search(block, index.nprobe)
-        faiss.omp_set_num_threads(threads)
-        _, proposed = index.search_preassigned(block, width, probed, products)
-        best = _ranked(vectors, lengths, np.arange(start, start + len(block)), proposed, k)
-        found.places[to], found.similarity[to] = best.places, best.similarity
-    return found
-
-
-def recall(found: Found, exact: Found) -> float:
+def recall_of(found: Found, exact: Found) -> float:
     """Return the share of the exact neighbours that were found, 1 where there are none.
 
     A row as near as the last exact neighbour counts as one.
@@ -137,8 +177,8 @@ def cosines(
     return cosine
 
 
-def _lengths(vectors: np.ndarray) -> np.ndarray:
-    """The length of each vector, summed as `cosines` does: equal vectors have the cosine 1."""
+def lengths_of(vectors: np.ndarray) -> np.ndarray:
+    """Return the length of each vector, summed as `cosines` does: equal ones have the cosine 1."""
     at_once = max(NUMBERS // max(vectors.shape[1], 1), 1)
     blocks = [
         np.square(vectors[start : start + at_once].astype(np.float64)).sum(-1)
@@ -148,7 +188,8 @@ def _lengths(vectors: np.ndarray) -> np.ndarray:
     return lengths
 
 
-def _nobody(rows: int, k: int) -> Found:
+def nobody(rows: int, k: int) -> Found:
+    """Return a place for k neighbours of each row, with none there."""
     return Found(np.full((rows, k), -1, np.int32), np.full((rows, k), -np.inf, np.float32))
 
 
@@ -159,30 +200,8 @@ def _ranked(
     similarity = cosines(vectors, lengths, rows, proposed)
     similarity[(proposed < 0) | (proposed == rows[:, None])] = -np.inf
     order = np.lexsort((proposed, -similarity), axis=-1)[:, :k]
-    found, width = _nobody(len(rows), k), order.shape[1]
+    found, width = nobody(len(rows), k), order.shape[1]
     found.similarity[:, :width] = np.take_along_axis(similarity, order, 1)
     found.places[:, :width] = np.take_along_axis(proposed, order, 1)
     found.places[np.isneginf(found.similarity)] = -1
     return found
-
-
-def _compare_with_all(
-    vectors: np.ndarray, lengths: np.ndarray, rows: np.ndarray, unsure: np.ndarray, best: Found
-) -> None:
-    """Put the exact neighbours of the unsure rows into what was found."""
-    n, k = len(vectors), best.places.shape[1]
-    at_once = max(8 * NUMBERS // n, 1)
-    for start in range(0, len(unsure), at_once):
-        some = unsure[start : start + at_once]
-        own = vectors[rows[some]].astype(np.float64)
-        products = np.empty((len(some), n))
-        for first in range(0, n, AT_ONCE):
-            block = slice(first, first + AT_ONCE)
-            products[:, block] = own @ vectors[block].astype(np.float64).T / lengths[block]
-        products /= lengths[rows[some]][:, None]
-        products[np.arange(len(some)), rows[some]] = -np.inf
-        least = np.partition(products, n - k, axis=1)[:, n - k] - 2e-7
-        for place, bound, own_products in zip(some, least, products, strict=True):
-            near = np.flatnonzero(own_products >= bound)[None]  # also what fp32 makes equal
-            one = _ranked(vectors, lengths, rows[place : place + 1], near, k)
-            best.places[place], best.similarity[place] = one.places[0], one.similarity[0]

@@ -8,14 +8,19 @@ Rows with the same content have one place: the graph knows nothing of where a ro
 often it is there. Of equal cosines the smaller place comes first. With fewer than k other rows all
 of them are neighbours.
 
-`index: exact` compares all pairs, `ivf` those rows that lie in the nearest of 4 sqrt(n) lists, and
-`auto` takes the first up to 100,000 distinct rows. With lists, the share of the true neighbours
-that were found (recall) is measured on `sample` rows, drawn by a hash of seed and content, and said
-when the graph is there; more `probes` raise it. How the search keeps clear of the number of
-threads: `stages.nearest`.
+`index: exact` compares all pairs. `ivf` puts the rows into 2 sqrt(n) lists and compares those of a
+list with the rows of as many lists near it as hold `recall` of the true neighbours, or of `probes`
+lists (`stages.lists`). How many these are is read off `sample` rows, drawn by a hash of seed and
+content; the share of the true neighbours that were found is measured on as many others, and said
+when the graph is there. `auto` takes `exact` up to 100,000 distinct rows. How the search keeps
+clear of the number of threads: `stages.nearest`.
 
-Memory of `fit`: the vectors as fp32, with lists twice, which is refused beyond `memory_mb`; beside
-them about 8 k + 100 bytes per row, most of it hashes. Workers hold 8 k + 40 bytes per row.
+Vectors without structure, which spread evenly in all their directions, need about an eighth of all
+pairs for a recall of 0.95; those of a model much less.
+
+Memory of `fit`: the vectors as fp32, and with lists those that a list is compared with once more,
+at most as many, which is refused beyond `memory_mb`; beside them about 8 k + 100 bytes per row,
+most of it hashes. Workers hold 8 k + 40 bytes per row.
 """
 
 import logging
@@ -36,7 +41,8 @@ from ...scorers.matrices import unit
 from ...scorers.random import bits
 from ...scorers.signals import column_type
 from ..base import ROWS, Stage
-from ..nearest import Found, nearest_in_lists, nearest_of_all, recall
+from ..lists import in_lists, lists_for, nearest_in_lists
+from ..nearest import Found, nearest_of_all, recall_of
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +63,7 @@ STATE = pa.schema(
 class Knn(Stage):
     """The nearest rows of each row, in the whole pool."""
 
+    version: ClassVar[int] = 2
     neutral: ClassVar[frozenset[str]] = frozenset({"memory_mb"})
 
     of: str
@@ -65,10 +72,12 @@ class Knn(Stage):
     """Of the checkpoints, such as `gradient.weights`: see `clusters`."""
     k: int = Field(default=16, ge=1)
     index: Literal["auto", "exact", "ivf"] = "auto"
-    probes: int = Field(default=32, ge=1)
-    """How many lists are looked through, of 4 sqrt(n)."""
+    recall: float = Field(default=0.95, gt=0, le=1)
+    """The share of the true neighbours that lists are to find."""
+    probes: int | None = Field(default=None, ge=1)
+    """How many lists are looked through, of 2 sqrt(n), whatever they find."""
     sample: int = Field(default=1000, ge=1)
-    """How many rows the recall is measured on, where there are lists."""
+    """How many rows choose the number of lists, and how many others the recall is measured on."""
     seed: int | None = None
     memory_mb: int = Field(default=4096, ge=1)
     """For the vectors; changes no result."""
@@ -96,7 +105,7 @@ class Knn(Stage):
         return True
 
     def use_threads(self, threads: int) -> None:
-        """Let faiss use so many threads."""
+        """Let the search use so many threads."""
         self._threads = threads
 
     def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
@@ -185,7 +194,7 @@ class Knn(Stage):
     def _check_memory(self, n: int, numbers: int, lists: bool) -> None:
         needed = -(-n * numbers * FP32 * (2 if lists else 1) >> 20)
         if needed > self.memory_mb:
-            twice = ", which faiss holds a second time in its lists" if lists else ""
+            twice = ", of which the search through lists holds many a second time," if lists else ""
             raise DataError(
                 f"knn of {self.of}: the vectors of {n:,} distinct rows of {numbers:,} numbers"
                 f"{twice} take {needed:,} MB, and memory_mb is {self.memory_mb}; set memory_mb to "
@@ -213,14 +222,23 @@ class Knn(Stage):
         return vectors
 
     def _by_lists(self, vectors: np.ndarray, ids: pa.Array) -> tuple[Found, float]:
-        """The graph by lists, and its recall on the rows that the seed draws."""
+        """The graph by lists, and its recall on rows that the seed draws."""
         n, seed = len(vectors), self.seed or 0
-        lists = min(4 * math.isqrt(n), n)
-        found = nearest_in_lists(vectors, self.k, lists, self.probes, seed, self._threads)
-        drawn = np.argsort(bits(seed, ids), kind="stable")[: self.sample]
+        drawn = np.argsort(bits(seed, ids), kind="stable")[: 2 * self.sample]
         exact = nearest_of_all(vectors, drawn, self.k, self._threads)
-        share = recall(Found(found.places[drawn], found.similarity[drawn]), exact)
-        log.info("knn of %s: recall %.4f on %d rows", self.of, share, len(drawn))
+        choose, measure = slice(1, None, 2), slice(0, None, 2)
+        lists = in_lists(vectors, min(2 * math.isqrt(n), n), seed)
+        probes = self.probes or lists_for(lists, drawn[choose], exact.of(choose), self.recall)
+        found = nearest_in_lists(vectors, lists, self.k, probes, self._threads)
+        share = recall_of(found.of(drawn[measure]), exact.of(measure))
+        log.info(
+            "knn of %s: recall %.4f on %d rows, %d of %d lists",
+            self.of,
+            share,
+            len(drawn[measure]),
+            min(probes, len(lists.members)),
+            len(lists.members),
+        )
         return found, share
 
 

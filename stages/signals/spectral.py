@@ -32,7 +32,8 @@ coordinates as the grid's largest k for all; the labels are those that this k gi
 
 Rows are visited by sample_id, and copies are one point; of their vectors, which may differ by
 rounding, the first in the order of their numbers. So the labels depend on what the pool holds and
-not on its order; nor on threads: only the search for neighbours takes several.
+not on its order; nor on threads: the search for neighbours takes several, and `sparse` runs as many
+factorisations of the grid at a time.
 """
 
 from collections.abc import Iterable, Sequence
@@ -129,7 +130,7 @@ class Spectral(Stage):
         return True
 
     def use_threads(self, threads: int) -> None:
-        """Let the search for neighbours use so many threads."""
+        """Let the search and the choice of k use so many threads."""
         self._threads = threads
 
     def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
@@ -221,7 +222,8 @@ class Spectral(Stage):
 
         k = self.k
         if k == "gain":
-            k = best_of(errors_of(similar(most), self.grid, seed), self.of)
+            at_once = 1 if exact else self._threads  # whole matrices are counted once
+            k = best_of(errors_of(similar(most), self.grid, seed, at_once), self.of)
         return factorise(similar(k), k, seed, "random" if official else "nndsvda").labels
 
     def _exact(self, vectors: np.ndarray, most: int) -> tuple[Spectrum, None]:

@@ -1,4 +1,5 @@
 import logging
+import warnings
 
 import numpy as np
 import pytest
@@ -94,3 +95,14 @@ def test_says_when_it_is_not_settled(caplog, monkeypatch):
     with caplog.at_level(logging.INFO):
         factorise(BLOCKS + 0.1, 3, 0)
     assert "3 factors: not settled after 1 iterations" in caplog.text
+
+
+def test_threads_change_nothing():
+    rng = np.random.default_rng(0)
+    points = sparse.csr_array(np.triu(rng.random((60, 60)) * (rng.random((60, 60)) < 0.2)))
+    similarity = sparse.csr_array(points + points.T + sparse.eye_array(60))
+    before = list(warnings.filters)
+    found = [errors_of(similarity, (2, 3, 5, 8), 0, threads) for threads in (1, 3)]
+    assert found[0] == found[1]
+    assert list(found[1]) == [1, 2, 3, 5, 8]
+    assert warnings.filters == before

@@ -104,7 +104,7 @@ def test_recall_is_measured_and_said(caplog):
     with caplog.at_level(logging.INFO):
         few = fitted(graph(k=5, index="ivf", probes=1, sample=100), table)
     assert "recall 0." in caplog.text
-    assert "on 100 rows" in caplog.text
+    assert "on 100 rows, 1 of 56 lists" in caplog.text
     share = few._fitted["recall"][0].as_py()
     assert 0.05 < share < 0.95
     assert few.found() == f"800 distinct rows, recall {share:.4f}"
@@ -113,6 +113,14 @@ def test_recall_is_measured_and_said(caplog):
     assert every._fitted == exact._fitted
     assert exact.found() == "800 distinct rows, recall 1.0000"
     assert graph().found() == fitted(graph()).found() == ""
+
+
+def test_so_many_lists_as_the_recall_takes():
+    table = random_rows(1500)
+    wanted = (0.5, 0.8, 0.98)
+    states = [graph(k=5, index="ivf", sample=700, recall=share).fit([table]) for share in wanted]
+    found = [state["recall"][0].as_py() for state in states]
+    np.testing.assert_allclose(found, wanted, atol=0.05)  # lists are whole, and other rows say it
 
 
 def test_auto_takes_lists_beyond_a_size(monkeypatch):
@@ -128,7 +136,7 @@ def test_memory_is_refused_with_what_is_needed():
     with pytest.raises(DataError, match=r"700 distinct rows of 500 numbers take 2 MB, and"):
         graph(memory_mb=1).fit([table])
     assert len(graph(memory_mb=2, k=1).fit([table])) == 700
-    with pytest.raises(DataError, match=r"second time in its lists take 3 MB.*memory_mb to 3"):
+    with pytest.raises(DataError, match=r"many a second time, take 3 MB.*memory_mb to 3"):
         graph(memory_mb=2, index="ivf").fit([table])
     assert graph(memory_mb=2).identity() == graph().identity()
 

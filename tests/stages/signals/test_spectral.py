@@ -93,6 +93,12 @@ class TestWhatTheLabelsDependOn:
         stage.use_threads(2)
         assert stage.fit(parts) == state
 
+    def test_the_choice_not_on_threads(self):
+        stage = spectral("gain", form="sparse")
+        state = stage.fit([self.TABLE])
+        stage.use_threads(3)
+        assert stage.fit([self.TABLE]) == state
+
     def test_copies_are_one_point(self):
         stage = spectral(5)
         more = pa.concat_tables([self.TABLE.slice(50, 9), self.TABLE, self.TABLE.slice(0, 30)])
