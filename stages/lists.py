@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .nearest import AT_ONCE, Among, Found, lengths_of, nobody, side_by_side
+from .measures import Cosine
+from .nearest import AT_ONCE, Among, Found, nobody, side_by_side
 
 PER_LIST = 64  # rows that train a centroid at most
 ITERATIONS = 10
@@ -99,12 +100,12 @@ def nearest_in_lists(
         probes: how many lists are looked through.
         threads: take so many lists at a time; changes nothing.
     """
-    lengths, found = lengths_of(vectors), nobody(len(vectors), k)
+    measure, found = Cosine.of(vectors), nobody(len(vectors), k)
 
     def search(one: int) -> None:
         own, nearby = lists.members[one], lists.nearby[one, :probes]
         places = np.sort(np.concatenate([lists.members[other] for other in nearby]))
-        among = Among(vectors, lengths, places, vectors[places])
+        among = Among(measure, places, vectors[places])
         for start in range(0, len(own), AT_ONCE):
             rows = own[start : start + AT_ONCE]
             found.put(rows, among.nearest(rows, k))

@@ -1,13 +1,13 @@
-"""The nearest rows by cosine, among all rows or among some.
+"""The nearest rows by a measure (`stages.measures`), among all rows or among some.
 
-faiss proposes more rows than are wanted; then their cosines are computed again, in double precision
-and each on its own, rounded to fp32, and of equal ones the row in front comes first.
+faiss proposes more rows than are wanted; then their nearness is computed again, in double precision
+and each on its own, rounded to fp32, and of equally near ones the row in front comes first.
 
 The result is the exact one. By the last digits of fp32 products faiss may propose the one or the
 other of rows that are nearly as near. Where a row that was not proposed might still be as near as
 the last one that is taken, given the rounding error of the products, the row is compared with all
-others in double precision. Of n numbers that error is taken to be at most 8 sqrt(n) 2^-24 (Higham
-and Mary 2019: larger ones have a probability of next to nothing).
+others in double precision. Where many rows have one vector that is so for all of them: they are
+looked for as one (`stages.copies`).
 
 Threads take different rows, each with one thread of faiss: several on the same small matrix would
 mostly wait for each other.
@@ -20,9 +20,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from .measures import Measure
+
 SPARE = 8  # proposed beside those that are wanted
 AT_ONCE = 1024  # rows whose neighbours are looked for; bounds memory, no result
-NUMBERS = 1 << 22  # in double precision at a time; likewise
+COMPARED = 1 << 24  # pairs in double precision at a time; likewise
 
 T = TypeVar("T")
 
@@ -33,7 +35,7 @@ class Found:
 
     Attributes:
         places: (rows, k) int32, -1 where there are no more.
-        similarity: (rows, k) float32 cosines, -inf likewise.
+        similarity: (rows, k) float32 by the measure, such as cosines, -inf likewise.
     """
 
     places: np.ndarray
@@ -53,14 +55,12 @@ class Among:
     """The rows that others are compared with.
 
     Attributes:
-        vectors: (all rows, numbers) float32 of length 1.
-        lengths: (all rows,) float64, as `lengths_of` has them.
+        measure: of all rows.
         places: (some,) of these rows, rising.
         theirs: (some, numbers) their vectors.
     """
 
-    vectors: np.ndarray
-    lengths: np.ndarray
+    measure: Measure
     places: np.ndarray
     theirs: np.ndarray
 
@@ -73,48 +73,40 @@ class Among:
         """
         import faiss  # heavy, and only the process that fits needs it
 
-        n, numbers = self.theirs.shape
-        width, error = min(k + 1 + SPARE, n), 8 * np.sqrt(numbers) * 2.0**-24
-        products, proposed = faiss.knn(
-            self.vectors[rows], self.theirs, width, metric=faiss.METRIC_INNER_PRODUCT
-        )
-        best = _ranked(self.vectors, self.lengths, rows, self.places[proposed], k)
+        n, own = len(self.places), self.measure.vectors[rows]
+        width, metric = min(k + 1 + SPARE, n), getattr(faiss, self.measure.metric)
+        computed, proposed = faiss.knn(own, self.theirs, width, metric=metric)
+        best = _ranked(self.measure, rows, self.places[proposed], k)
         if width < n:
-            unsure = np.flatnonzero(best.similarity[:, -1] <= products[:, -1] + error)
-            self._compare_with_all(rows, unsure, best)
+            missing = self.measure.may_miss(rows, best.similarity[:, -1], computed[:, -1])
+            self._compare_with_all(rows, np.flatnonzero(missing), best)
         return best
 
     def _compare_with_all(self, rows: np.ndarray, unsure: np.ndarray, best: Found) -> None:
         """Put the exact neighbours of the unsure rows into what was found."""
-        n, k = len(self.places), best.places.shape[1]
-        lengths, at_once = self.lengths[self.places], max(8 * NUMBERS // n, 1)
+        k, at_once = best.places.shape[1], max(COMPARED // len(self.places), 1)
         for start in range(0, len(unsure), at_once):
             some = unsure[start : start + at_once]
-            own = self.vectors[rows[some]].astype(np.float64)
-            products = np.empty((len(some), n))
-            for first in range(0, n, AT_ONCE):
-                block = slice(first, first + AT_ONCE)
-                products[:, block] = own @ self.theirs[block].astype(np.float64).T / lengths[block]
-            products /= self.lengths[rows[some]][:, None]
-            # the row itself is one of them, and not the last; and what fp32 makes equal
-            least = np.partition(products, n - k - 1, axis=1)[:, n - k - 1] - 2e-7
-            for place, bound, own_products in zip(some, least, products, strict=True):
-                near = self.places[own_products >= bound][None]
-                one = _ranked(self.vectors, self.lengths, rows[place : place + 1], near, k)
-                best.places[place], best.similarity[place] = one.places[0], one.similarity[0]
+            candidates = self.measure.of_all(rows[some], self.places, k)
+            for place, near in zip(some, candidates, strict=True):
+                proposed = self.places[near][None]
+                best.put(
+                    slice(place, place + 1),
+                    _ranked(self.measure, rows[place : place + 1], proposed, k),
+                )
 
 
-def nearest_of_all(vectors: np.ndarray, rows: np.ndarray, k: int, threads: int = 1) -> Found:
+def nearest_of_all(measure: Measure, rows: np.ndarray, k: int, threads: int = 1) -> Found:
     """Return the k nearest of all rows to some of them, never the row itself.
 
     Args:
-        vectors: (all rows, numbers) float32 of length 1; beside them this takes 16 bytes per row.
+        measure: of all rows.
         rows: (rows,) their places.
         k: how many.
         threads: take so many rows at a time; changes nothing.
     """
-    among = Among(vectors, lengths_of(vectors), np.arange(len(vectors)), vectors)
-    found = nobody(len(rows), k)
+    vectors, found = measure.vectors, nobody(len(rows), k)
+    among = Among(measure, np.arange(len(vectors)), vectors)
 
     def search(start: int) -> None:
         block = slice(start, start + AT_ONCE)
@@ -156,48 +148,14 @@ def recall_of(found: Found, exact: Found) -> float:
     return float(np.minimum(hits.sum(1), wanted.sum(1)).sum() / wanted.sum())
 
 
-def cosines(
-    vectors: np.ndarray, lengths: np.ndarray, rows: np.ndarray, others: np.ndarray
-) -> np.ndarray:
-    """Return the cosine of each row with its others, (rows, others) float32.
-
-    Args:
-        vectors: (all rows, numbers) float32.
-        lengths: (all rows,) float64.
-        rows: (rows,) places.
-        others: (rows, others) places of others; of a negative one the cosine means nothing.
-    """
-    cosine = np.empty(others.shape, np.float32)
-    at_once = max(NUMBERS // max(others.shape[1] * vectors.shape[1], 1), 1)
-    for start in range(0, len(rows), at_once):
-        some, to = rows[start : start + at_once], slice(start, start + at_once)
-        products = vectors[others[to]].astype(np.float64)
-        products *= vectors[some].astype(np.float64)[:, None]
-        cosine[to] = products.sum(-1) / (lengths[some][:, None] * lengths[others[to]])
-    return cosine
-
-
-def lengths_of(vectors: np.ndarray) -> np.ndarray:
-    """Return the length of each vector, summed as `cosines` does: equal ones have the cosine 1."""
-    at_once = max(NUMBERS // max(vectors.shape[1], 1), 1)
-    blocks = [
-        np.square(vectors[start : start + at_once].astype(np.float64)).sum(-1)
-        for start in range(0, len(vectors), at_once)
-    ]
-    lengths: np.ndarray = np.sqrt(np.concatenate([np.empty(0), *blocks]))
-    return lengths
-
-
 def nobody(rows: int, k: int) -> Found:
     """Return a place for k neighbours of each row, with none there."""
     return Found(np.full((rows, k), -1, np.int32), np.full((rows, k), -np.inf, np.float32))
 
 
-def _ranked(
-    vectors: np.ndarray, lengths: np.ndarray, rows: np.ndarray, proposed: np.ndarray, k: int
-) -> Found:
+def _ranked(measure: Measure, rows: np.ndarray, proposed: np.ndarray, k: int) -> Found:
     """The best k of the proposed rows; -1 proposes nobody."""
-    similarity = cosines(vectors, lengths, rows, proposed)
+    similarity = measure.of_pairs(rows, proposed)
     similarity[(proposed < 0) | (proposed == rows[:, None])] = -np.inf
     order = np.lexsort((proposed, -similarity), axis=-1)[:, :k]
     found, width = nobody(len(rows), k), order.shape[1]

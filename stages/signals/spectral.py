@@ -41,7 +41,6 @@ from typing import Annotated, ClassVar, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 from scipy import sparse
 
@@ -54,6 +53,7 @@ from ...scorers.gain import GRID, best_of, checked
 from ...scorers.random import bits
 from ...scorers.signals import column_type
 from ..base import ROWS, Stage
+from ..points import Points, places_of
 
 EXACT = 3_000
 """Points of the largest pool that `auto` does in full."""
@@ -143,7 +143,9 @@ class Spectral(Stage):
         """
         from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
-        ids, vectors = self._points(pool)
+        points = Points(self._features)
+        placed = points.placed(pool)
+        ids, vectors = placed.ids, points.gathered(pool, placed)
         most = self.k if self.k != "gain" else self.grid[-1]
         if len(ids) < most + 2:
             raise DataError(
@@ -166,15 +168,13 @@ class Spectral(Stage):
         known = np.zeros(len(rows), dtype=bool)
         for some, block in self._features.blocks(rows):
             known[some] = there(block)
-        values = self._fitted["sample_id"].combine_chunks()
-        places = pc.index_in(rows["sample_id"].combine_chunks(), value_set=values)
-        places = pc.if_else(pa.array(known), places, pa.scalar(None, pa.int32()))
-        if places.null_count > len(rows) - known.sum():
+        places = places_of(rows["sample_id"], self._fitted["sample_id"].combine_chunks())
+        if (places[known] < 0).any():
             raise ContractError(f"{self.of}: a row was not in the pool that the clusters are of")
         status = np.array(self._features.status(rows).to_pylist(), dtype=object)
         status[np.isin(status, NUMBERED) & ~known] = "no_vector"
         columns = {
-            "label": self._fitted["label"].combine_chunks().take(places),
+            "label": self._fitted["label"].combine_chunks().take(pa.array(places, mask=~known)),
             "status": pa.array(status, pa.string()),
         }
         return pa.table({name: columns[name] for name in wanted})
@@ -182,30 +182,6 @@ class Spectral(Stage):
     @property
     def _features(self) -> Features:
         return Features(self.of, self.weights, self.unit)
-
-    def _points(self, pool: Iterable[pa.Table]) -> tuple[pa.Array, np.ndarray]:
-        """The distinct rows with a vector by sample_id, and their vectors in fp32."""
-        ids, blocks = [np.empty(0, dtype=object)], list[np.ndarray]()
-        for table in pool:
-            names = table["sample_id"].to_numpy(zero_copy_only=False)
-            for some, block in self._features.blocks(table):
-                known = there(block)
-                if not known.any():
-                    continue
-                if blocks and blocks[0].shape[1] != block.shape[1]:
-                    raise ContractError(
-                        f"{self.of} has vectors of {block.shape[1]} and of {blocks[0].shape[1]} "
-                        f"numbers"
-                    )
-                ids.append(names[some][known])
-                blocks.append(block[known].astype(np.float32))
-        each, first, n = np.unique(np.concatenate(ids), return_index=True, return_counts=True)
-        vectors = np.concatenate(blocks) if blocks else np.empty((0, 0), np.float32)
-        order, ends = np.argsort(np.concatenate(ids), kind="stable"), np.cumsum(n)
-        for place in np.flatnonzero(n > 1):
-            copies = order[ends[place] - n[place] : ends[place]]
-            first[place] = min(copies, key=lambda row: vectors[row].tolist())
-        return pa.array(each, pa.string()), vectors[first]
 
     def _labels(self, ids: pa.Array, vectors: np.ndarray, most: int) -> np.ndarray:
         official, seed = self.mode == "official", (self.seed or 0) % (1 << 31)

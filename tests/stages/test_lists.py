@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from tamis.stages import lists as module
 from tamis.stages.lists import Lists, in_lists, lists_for, nearest_in_lists
+from tamis.stages.measures import Cosine
 from tamis.stages.nearest import Found, nearest_of_all, recall_of
 from tamis.tests.stages.test_nearest import every, unit_rows
 
@@ -62,7 +63,7 @@ def test_lists_that_nobody_is_in_are_left_out():
 
 def test_the_share_that_is_asked_for_is_found():
     vectors = unit_rows(2000)
-    exact = nearest_of_all(vectors, every(vectors), 6)
+    exact = nearest_of_all(Cosine.of(vectors), every(vectors), 6)
     lists = in_lists(vectors, 80, 0)
     for share in (0.6, 0.9, 1.0):
         probes = lists_for(lists, every(vectors), exact, share)

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from tamis.errors import ContractError, DataError
 from tamis.stages.checks import check_stage
+from tamis.stages.measures import Cosine
 from tamis.stages.signals import knn
 from tamis.stages.signals.knn import Knn
 from tamis.tests.stages.signals.test_clusters import rows
@@ -179,3 +180,29 @@ def test_contract(index):
     table = random_rows(41)
     table = table.set_column(table.column_names.index("e.status"), "e.status", pa.array(status))
     check_stage(graph(k=4, index=index), table)
+
+
+@pytest.mark.parametrize("index", ["exact", "ivf"])
+def test_equal_vectors_are_looked_for_as_one(index, monkeypatch):
+    """Of three directions at right angles thirty rows each."""
+    ids = [f"{i:02d}" for i in range(90)]
+    table = named(ids, np.eye(3)[np.arange(90) % 3].tolist())
+    monkeypatch.setattr(Cosine, "of_all", None)  # nobody is compared with all
+    found = fitted(graph(k=40, index=index, probes=3 if index == "ivf" else None), table)
+    assert found.found() == "90 distinct rows, recall 1.0000"
+    columns = found(table, ALL)
+    for place, others, cosines in zip(
+        *(columns[name].to_pylist() for name in ALL[:3]), strict=True
+    ):
+        own = [other for other in range(90) if other % 3 == place % 3 and other != place]
+        rest = [other for other in range(90) if other % 3 != place % 3]
+        assert others == own + rest[:11]
+        assert cosines == [1] * 29 + [0] * 11
+
+
+def test_settings_that_say_nothing_name_nothing():
+    plain = graph(index="exact").identity()
+    for idle in ({"seed": 3}, {"sample": 9}, {"probes": 2}, {"recall": 0.5}):
+        assert graph(index="exact", **idle).identity() == plain
+        assert graph(**idle).identity() != graph().identity()
+    assert graph(probes=2).identity() == graph(probes=2, recall=0.5).identity()
