@@ -2,10 +2,11 @@
 
     S ~ W H,    W (points, k) and H (k, points) at least 0,    label of i = argmax_k W_ik |H_k|
 
-S_ij = |z_i . z_j| of diffusion coordinates (`scorers.diffusion`), of all pairs, or of the edges of
-a graph and 0 elsewhere. PASER (arXiv 2502.12594) clusters so, with the trivial coordinate among the
-others. Without it coordinates lie around 0, and the rows of two clusters may lie opposite each
-other: |z_i . z_j| then takes them for one. So `positive` is max(0, z_i . z_j).
+S_ij = |z_i . z_j| of diffusion coordinates (`scorers.diffusion`): of all pairs, of all points with
+some of them, H then (k, some), or of the edges of a graph and 0 elsewhere. PASER (arXiv 2502.12594)
+clusters so, with the trivial coordinate among the others. Without it coordinates lie around 0, and
+the rows of two clusters may lie opposite each other: |z_i . z_j| then takes them for one. So
+`positive` is max(0, z_i . z_j).
 
 The largest singular values of S belong to its largest clusters, and on a graph to its busiest
 corners. `balanced` divides by degrees, S_ij / sqrt(s_i s_j) with s_i = sum_j S_ij, which gives
@@ -37,7 +38,7 @@ Start = Literal["nndsvda", "random"]
 Signs = Literal["absolute", "positive"]
 
 ITERATIONS = 200  # as scikit-learn has it, and so the published code
-ROWS_AT_ONCE = 100_000  # edges, bounds memory
+ROWS_AT_ONCE, POINTS_AT_ONCE = 100_000, 1_024  # of edges and pairs; bounds memory
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ class Factors:
 
 
 def similarities(
-    coordinates: np.ndarray, edges: sparse.csr_array | None = None, signs: Signs = "absolute"
+    coordinates: np.ndarray,
+    edges: sparse.csr_array | None = None,
+    signs: Signs = "absolute",
+    columns: int | None = None,
 ) -> Similarity:
     """Return |z_i . z_j| of all pairs, or of the edges only; or 0 where z_i . z_j is below 0.
 
@@ -69,11 +73,19 @@ def similarities(
         coordinates: (points, numbers) float64.
         edges: (points, points), whose entries say which pairs; None for all.
         signs: what is made of products below 0.
+        columns: pairs with so many of the points only, the first; fp32, to take half the memory.
     """
 
     def signed(products: np.ndarray) -> np.ndarray:
         return np.asarray(np.abs(products) if signs == "absolute" else np.maximum(products, 0))
 
+    if columns is not None:
+        few, blocks = coordinates[:columns].T, range(0, len(coordinates), POINTS_AT_ONCE)
+        found = np.empty((len(coordinates), columns), np.float32)
+        for start in blocks:
+            block = slice(start, start + POINTS_AT_ONCE)
+            found[block] = signed(coordinates[block] @ few)
+        return found
     if edges is None:
         return signed(coordinates @ coordinates.T)
     values = np.empty(edges.nnz)
@@ -86,12 +98,13 @@ def similarities(
 
 
 def balanced(similarity: Similarity) -> Similarity:
-    """Return S_ij / sqrt(s_i s_j), 0 where s_i is 0."""
-    sums = np.asarray(similarity.sum(1))
+    """Return S_ij / sqrt(s_i s_j), 0 where s_i is 0; columns belong to the first points."""
+    sums = np.asarray(similarity.sum(1, dtype=np.float64))
     with np.errstate(divide="ignore"):
         roots = np.where(sums > 0, 1 / np.sqrt(sums), 0.0)
     if isinstance(similarity, np.ndarray):
-        return similarity * roots * roots[:, None]
+        kind, columns = similarity.dtype, similarity.shape[1]
+        return similarity * roots[:columns].astype(kind) * roots[:, None].astype(kind)
     rows = np.repeat(np.arange(len(roots)), np.diff(similarity.indptr))
     values = similarity.data * roots[rows] * roots[similarity.indices]
     return sparse.csr_array((values, similarity.indices, similarity.indptr), similarity.shape)
@@ -101,7 +114,7 @@ def factorise(similarity: Similarity, k: int, seed: int, start: Start = "nndsvda
     """Return a factorisation with k factors, by scikit-learn's coordinate descent.
 
     Args:
-        similarity: (points, points) S, at least 0.
+        similarity: (points, points or the first of them) S, at least 0.
         k: from 1 to the number of points.
         seed: of the start.
         start: `random` is the published one, and leaves W as it is.
@@ -125,7 +138,7 @@ def _factors(similarity: Similarity, k: int, seed: int, start: Start) -> Factors
     weights = model.fit_transform(similarity)
     if start != "random":
         weights = weights * np.linalg.norm(model.components_, axis=1)
-    whole = float((similarity * similarity).sum())
+    whole = float((similarity * similarity).sum(dtype=np.float64))
     error = float(model.reconstruction_err_) ** 2 / whole if whole else 0.0
     return Factors(weights, error, model.n_iter_ < ITERATIONS)
 
@@ -142,7 +155,7 @@ def errors_of(
     """Return e(k) for 1 and every k of a rising grid.
 
     Args:
-        similarity: (points, points) S, at least 0.
+        similarity: (points, points or the first of them) S, at least 0.
         grid: numbers of factors.
         seed: of the starts.
         threads: how many factorisations run at a time; changes nothing.

@@ -36,36 +36,38 @@ not on its order; nor on threads: the search for neighbours takes several, and `
 factorisations of the grid at a time.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
-from typing import Annotated, ClassVar, Literal, Self, final
+from typing import Annotated, Any, ClassVar, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, PrivateAttr, field_validator, model_validator
-from scipy import sparse
 
 from ...errors import ContractError, DataError
 from ...scorers.base import NUMBERED
-from ...scorers.diffusion import Spectrum, affinities, exact_spectrum, sparse_spectrum
-from ...scorers.factors import Signs, balanced, errors_of, factorise, similarities
+from ...scorers.factors import Signs, Similarity, balanced, errors_of, factorise, similarities
 from ...scorers.features import Features, signal_column, there
 from ...scorers.gain import GRID, best_of, checked
 from ...scorers.random import bits
 from ...scorers.signals import column_type
 from ..base import ROWS, Stage
+from ..manifold import Manifold, Mapped
 from ..points import Points, places_of
 
-EXACT = 3_000
+log = logging.getLogger(__name__)
+
+Form = Literal["exact", "landmarks", "sparse"]
+
+EXACT = 5_000
 """Points of the largest pool that `auto` does in full."""
-MATRICES = 5
-"""Of all pairs, that are there at once."""
-SIGMA_SAMPLE = 2_048
 
 
 @final
 class Spectral(Stage):
     """PASER's clusters of the pool."""
 
+    version: ClassVar[int] = 2
     neutral: ClassVar[frozenset[str]] = frozenset({"memory_mb"})
 
     of: str
@@ -87,7 +89,7 @@ class Spectral(Stage):
     """Diffusion time; by default 0.5, in `sparse` 3: its eigenvalues lie closer together."""
     signs: Signs = "positive"
     """What becomes of z_i . z_j below 0: `absolute` |z_i . z_j|, `positive` 0."""
-    form: Literal["auto", "exact", "sparse"] = "auto"
+    form: Literal["auto"] | Form = "auto"
     neighbours: int = Field(default=30, ge=1)
     """Of each point in the graph, and for `sigma: neighbours`."""
     seed: int | None = None
@@ -108,11 +110,23 @@ class Spectral(Stage):
 
     @model_validator(mode="after")
     def _official_is_exact(self) -> Self:
-        if self.mode == "official" and (self.time is not None or self.form == "sparse"):
+        plain = self.time is None and self.form in ("auto", "exact")
+        if self.mode == "official" and not plain:
             raise ValueError(
-                "mode official has no diffusion time and no sparse form; leave both out"
+                "mode official has no diffusion time, and exact as its only form; leave both out"
             )
         return self
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes the clusters, without settings that say nothing here."""
+        official = self.mode == "official"
+        idle = {
+            "grid": self.k != "gain",
+            "form": official,
+            "signs": official,
+            "neighbours": self.sigma != "neighbours" and self.form != "sparse",
+        }
+        return {name: value for name, value in super().identity().items() if not idle.get(name)}
 
     @property
     def reads(self) -> pa.Schema:
@@ -156,6 +170,16 @@ class Spectral(Stage):
             labels = self._labels(ids, vectors, most)
         return pa.table({"sample_id": ids, "label": _by_size(labels)})
 
+    def found(self) -> str:
+        """Return how many clusters there are, how large, and by which form."""
+        if self._fitted is None:
+            return ""
+        sizes = np.bincount(self._fitted["label"].to_numpy())
+        return (
+            f"{len(sizes)} clusters of {sizes.min():,} to {sizes.max():,} of {sizes.sum():,} "
+            f"distinct rows, form {self._form(len(self._fitted))}"
+        )
+
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         """Return the wanted columns.
 
@@ -183,74 +207,57 @@ class Spectral(Stage):
     def _features(self) -> Features:
         return Features(self.of, self.weights, self.unit)
 
-    def _labels(self, ids: pa.Array, vectors: np.ndarray, most: int) -> np.ndarray:
-        official, seed = self.mode == "official", (self.seed or 0) % (1 << 31)
-        exact = official or self.form == "exact" or (self.form == "auto" and len(ids) <= EXACT)
-        spectrum, edges = self._exact(vectors, most) if exact else self._sparse(ids, vectors, most)
-        time = (0.5 if exact else 3.0) if self.time is None else self.time
-        time = 0.0 if official else time
+    def _form(self, points: int) -> Form:
+        if self.mode == "official":
+            return "exact"
+        if self.form == "auto":
+            return "exact" if points <= EXACT else "landmarks"
+        return self.form
 
-        def similar(n: int) -> np.ndarray | sparse.csr_array:
-            z = spectrum.coordinates(n, time, trivial=official)
+    def _labels(self, ids: pa.Array, vectors: np.ndarray, most: int) -> np.ndarray:
+        form, official = self._form(len(ids)), self.mode == "official"
+        order = np.arange(len(ids))
+        if form != "exact":
+            order = np.argsort(bits(self.seed or 0, ids), kind="stable")
+        mapped = self._mapped(form, vectors[order], most)
+        time = (3.0 if form == "sparse" else 0.5) if self.time is None else self.time
+        seed, time = (self.seed or 0) % (1 << 31), 0.0 if official else time
+
+        def similar(n: int) -> Similarity:
+            z = mapped.spectrum.coordinates(n, time, trivial=official)
             if official:
-                return similarities(z, edges)
-            return balanced(similarities(z, edges, self.signs))
+                return similarities(z)
+            return balanced(similarities(z, mapped.edges, self.signs, mapped.columns))
 
         k = self.k
         if k == "gain":
-            at_once = 1 if exact else self._threads  # whole matrices are counted once
+            at_once = self._threads if form == "sparse" else 1  # whole matrices are counted once
             k = best_of(errors_of(similar(most), self.grid, seed, at_once), self.of)
-        return factorise(similar(k), k, seed, "random" if official else "nndsvda").labels
-
-    def _exact(self, vectors: np.ndarray, most: int) -> tuple[Spectrum, None]:
-        from scipy.spatial.distance import cdist
-
-        needed = -(-MATRICES * 8 * len(vectors) ** 2 >> 20)
-        if needed > self.memory_mb:
-            raise DataError(
-                f"spectral clusters of {self.of}: all pairs of {len(vectors):,} rows take "
-                f"{needed:,} MB, and memory_mb is {self.memory_mb:,}; set memory_mb to {needed} or "
-                f"more, or take mode paper in the form sparse"
+        found = factorise(similar(k), k, seed, "random" if official else "nndsvda")
+        alone = int((found.weights.max(1) == 0).sum())
+        if alone:
+            log.warning(
+                "%s: %d rows are similar to nobody, and in the first cluster", self.of, alone
             )
-        distances = cdist(vectors, vectors)
-        near = None
-        if self.sigma == "neighbours":
-            near = np.sort(distances, axis=1)[:, 1 : self.neighbours + 1]
-        sigma = self._width(distances, near)
-        return exact_spectrum(affinities(distances, sigma), most + 1), None
+        labels = np.empty(len(ids), np.int64)
+        labels[order] = found.labels
+        return labels
 
-    def _sparse(
-        self, ids: pa.Array, vectors: np.ndarray, most: int
-    ) -> tuple[Spectrum, sparse.csr_array]:
-        from scipy.sparse.linalg import ArpackNoConvergence
-        from scipy.spatial.distance import cdist
-
-        from ..edges import graph, nearest
-
-        places, near = nearest(vectors, min(self.neighbours, len(vectors) - 1), self._threads)
-        drawn = np.argsort(bits(self.seed or 0, ids), kind="stable")[:SIGMA_SAMPLE]
-        sample = vectors[np.sort(drawn)]
-        sigma = self._width(cdist(sample, sample), near)
-        edges = graph(places, affinities(near, sigma))
-        degree = float(edges.sum()) / len(vectors)
-        try:
-            return sparse_spectrum(edges, most + 1, degree, (self.seed or 0) % (1 << 31)), edges
-        except ArpackNoConvergence as error:
-            raise DataError(
-                f"spectral clusters of {self.of}: the eigenvectors of the neighbour graph were not "
-                f"found ({error}); take more neighbours than {self.neighbours}"
-            ) from error
-
-    def _width(self, distances: np.ndarray, near: np.ndarray | None) -> float:
-        if not isinstance(self.sigma, str):
-            return self.sigma
-        sigma = float(np.median(distances if self.sigma == "median" or near is None else near))
-        if sigma == 0:
-            raise DataError(
-                f"spectral clusters of {self.of}: sigma ({self.sigma}) is 0, as most of these rows "
-                f"have the same vector; give sigma a number"
-            )
-        return sigma
+    def _mapped(self, form: Form, vectors: np.ndarray, most: int) -> Mapped:
+        manifold = Manifold(
+            f"spectral clusters of {self.of}",
+            self.sigma,
+            self.neighbours,
+            (self.seed or 0) % (1 << 31),
+            self.memory_mb,
+            self._threads,
+        )
+        ways = {
+            "exact": manifold.exact,
+            "landmarks": manifold.by_landmarks,
+            "sparse": manifold.by_graph,
+        }
+        return ways[form](vectors, most)
 
 
 def _by_size(labels: np.ndarray) -> pa.Array:
