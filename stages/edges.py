@@ -19,13 +19,13 @@ def nearest(vectors: np.ndarray, n: int, threads: int = 1) -> tuple[np.ndarray, 
         threads: take so many points at a time; changes nothing.
 
     Returns:
-        (points, n) int32 and float32, Euclidean.
+        (points, n) int32, and float64 rounded to fp32, Euclidean.
     """
     copies = Copies.of(vectors)
     measure = Distance.of(vectors[copies.first])
     every = np.arange(len(copies.first))
     found = copies.spread(nearest_of_all(measure, every, n, threads), 0.0)
-    return found.places, -found.similarity
+    return found.places, -found.similarity.astype(np.float64)
 
 
 def graph(places: np.ndarray, values: np.ndarray) -> sparse.csr_array:

@@ -25,6 +25,26 @@ def test_similarities_by_hand():
     assert found.tolist() == [[5.0, 0, 2.0], [0, 4.25, 0], [2.0, 0, 1.0]]
 
 
+def test_similarities_with_some_points_by_hand(monkeypatch):
+    monkeypatch.setattr("tamis.scorers.factors.POINTS_AT_ONCE", 2)
+    z = np.array([[1.0, 2.0], [-2.0, 0.5], [0.0, -1.0]])
+    found = similarities(z, signs="positive", columns=2)
+    assert (found.dtype, found.tolist()) == (np.float32, [[5, 0], [0, 4.25], [0, 0]])
+    assert similarities(z, columns=2).tolist() == [[5, 1], [1, 4.25], [2, 0.5]]
+    sums = np.array([6.0, 5.25, 2.5])
+    expected = [[5, 1], [1, 4.25], [2, 0.5]] / np.sqrt(sums[:, None] * sums[:2])
+    np.testing.assert_allclose(balanced(similarities(z, columns=2)), expected, rtol=1e-6)
+
+
+def test_finds_blocks_by_some_of_their_points():
+    order = np.random.default_rng(0).permutation(len(OWNER))
+    tall = balanced(BLOCKS[order][:, order][:, :25].astype(np.float32))
+    found = factorise(tall, 4, 0)
+    assert partition(found.labels) == partition(OWNER[order])
+    assert found.error < 0.01
+    assert best_of(errors_of(tall, (2, 3, 4, 6, 8), 0), "blocks") == 4
+
+
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
 def test_finds_blocks(kind):
     found = factorise(kind(BLOCKS), 4, 0)
