@@ -11,29 +11,30 @@ paper     k after the trivial one, diffusion      count 0, see below   balanced,
           time                                                         singular vectors
 official  k with the trivial one, none            by their size        begins at random, by seed
 
-form      affinities                                     similarities         points, in `auto`
-exact     of all pairs                                   of all pairs         3,000 at most
-sparse    of each point's `neighbours`, and the mean     on the edges of      more
-          degree spread over all pairs                   that graph
+form        affinities and similarities (`stages.manifold`)               in `auto`
+exact       of all pairs                                                 up to 5,000 points
+landmarks   of all points with 2,048 drawn ones, which stand for all     more points
+sparse      of each point's `neighbours`, on the edges of their graph    never
 
 Without the trivial coordinate |z_i . z_j| takes opposite clusters for one, where they are few; so
 `signs` is `positive` unless `absolute` is asked for. On the edges of a graph both are much alike.
 
 The published code is `exact` only, with several matrices of 8 n^2 bytes (21.6 GB each for 52,000
 rows), and so is `official` here. The code's solver takes the random walk's Laplacian for symmetric;
-here the eigenvalues are right. `sparse` is an approximation, which treats pairs that are no
-neighbours as alike: plain clusters it finds as well, elsewhere it draws other borders, which more
-neighbours bring nearer. Its memory grows with the points; its search compares all pairs.
+here the eigenvalues are right. `landmarks` finds the same coordinates in memory that grows with n,
+and nearly the same clusters: AGREEMENT
+`sparse` treats pairs that are no neighbours as alike. Plain clusters it finds as well, and small ones
+beside large ones; vectors without plain clusters it cuts elsewhere, as neighbours hang together.
 
 `sigma: median` is the median of the whole distance matrix, the zeros of its diagonal included, as
-published; `sparse` takes it of 2,048 points that the seed draws. `neighbours`: of the distances to
-the nearest ones. `k: gain` chooses from `grid` by the rule of `scorers.gain`, with as many
-coordinates as the grid's largest k for all; the labels are those that this k gives by itself.
+published; `neighbours`: of the distances to the nearest ones. Beyond `exact` it is that of 2,048
+points that the seed draws, but in `sparse` that of the distances to all neighbours. `k: gain` chooses
+from `grid` by the rule of `scorers.gain`, with as many coordinates as the grid's largest k for all;
+the labels are those that this k gives by itself.
 
-Rows are visited by sample_id, and copies are one point; of their vectors, which may differ by
-rounding, the first in the order of their numbers. So the labels depend on what the pool holds and
-not on its order; nor on threads: the search for neighbours takes several, and `sparse` runs as many
-factorisations of the grid at a time.
+Rows are visited by sample_id, and copies are one point (`stages.points`). So the labels depend on
+what the pool holds and not on its order; nor on threads: the search for neighbours takes several,
+and `sparse` runs as many factorisations of the grid at a time.
 """
 
 import logging
