@@ -15,6 +15,7 @@ scale      the sparse form with the number of clusters chosen on --rows (50,000)
            k-means on the same
 million    k-means (k = 1,000) and the neighbour graph, with what they give to every row, on
            --million (1,000,000) rows x 64
+even       the same on vectors that spread evenly
 
     python benchmarks/clustering.py --threads 2 --vectors embeddings.npy --name "what they are of"
     python benchmarks/clustering.py --few 300 --rows 1000 --dim 32 --million 3000   # of seconds
@@ -57,7 +58,7 @@ K = 10
 CHOICES: tuple[int | Literal["gain"], ...] = (K, "gain")
 NEIGHBOURS = (15, 30, 50, 100)
 MILLION_DIM, MILLION_K = 64, 1_000
-PARTS = ("agreement", "published", "scale", "million")
+PARTS = ("agreement", "published", "scale", "million", "even")
 
 
 def drawn(
@@ -217,7 +218,7 @@ def measured(
 def all_agreement(said: argparse.Namespace) -> list[dict[str, Any]]:
     """On what is drawn, and on what is given."""
     cases: list[tuple[str, np.ndarray, np.ndarray | None]] = [
-        (f"drawn, spread {spread}", *drawn(said.few, said.dim, spread)) for spread in SPREADS
+        (f"drawn, spread {spread}", *drawn(said.few, said.dim, spread)) for spread in said.spreads
     ]
     if said.vectors:
         every = np.load(said.vectors)
@@ -248,25 +249,21 @@ def all_scale(said: argparse.Namespace) -> list[dict[str, Any]]:
         f"spectral, sparse, {n} neighbours, k: gain": Spectral(
             of="e.embedding", k="gain", form="sparse", neighbours=n
         )
-        for n in NEIGHBOURS[1:]
+        for n in said.neighbours
     }
     stages["k-means, k: 10"] = Clusters(of="e.embedding", k=K)
     return measured(stages, drawn(said.rows, said.dim, SPREADS[1]), said.threads, {})
 
 
-def all_million(said: argparse.Namespace) -> list[dict[str, Any]]:
-    """k-means and the graph, on noise that spreads evenly and on one that does not."""
+def all_million(said: argparse.Namespace, fall: float = FALL) -> list[dict[str, Any]]:
+    """k-means and the graph."""
+    k = min(MILLION_K, said.million // 2)
     stages: dict[str, Stage] = {
-        f"k-means, k: {min(MILLION_K, said.million // 2)}": Clusters(
-            of="e.embedding", k=min(MILLION_K, said.million // 2)
-        ),
+        f"k-means, k: {k}": Clusters(of="e.embedding", k=k),
         "knn, 16 neighbours, by lists": Knn(of="e.embedding", index="ivf"),
     }
-    cases = []
-    for fall in (FALL, 0.0):
-        vectors = drawn(said.million, MILLION_DIM, SPREADS[1], fall)
-        cases += measured(stages, vectors, said.threads, {"fall": fall})
-    return cases
+    vectors = drawn(said.million, MILLION_DIM, SPREADS[1], fall)
+    return measured(stages, vectors, said.threads, {"fall": fall})
 
 
 def main() -> None:
@@ -279,10 +276,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--vectors", type=Path, help="of the agreement: a matrix, .npy")
     parser.add_argument("--name", default="given", help="what the vectors are")
+    parser.add_argument("--spreads", nargs="+", type=float, default=SPREADS)
+    parser.add_argument("--neighbours", nargs="+", type=int, default=[30], help="of `scale`")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--out", type=Path)
     said = parser.parse_args()
-    works = dict(zip(PARTS, (all_agreement, all_published, all_scale, all_million), strict=True))
+    even = partial(all_million, fall=0.0)
+    each = (all_agreement, all_published, all_scale, all_million, even)
+    works = dict(zip(PARTS, each, strict=True))
     out = said.out or ROOT / "benchmarks/results/clustering.json"
     record = json.loads(out.read_text()) if out.exists() else {}
     threads = (
