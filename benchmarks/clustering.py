@@ -21,7 +21,8 @@ even       the same on vectors that spread evenly
     python benchmarks/clustering.py --few 300 --rows 1000 --dim 32 --million 3000   # of seconds
 
 Every case runs in a process of its own; memory is the peak of that process, with libraries and
-vectors; load is how many processes wanted a processor in the minute before (1 minute load average).
+vectors; load is how many processes wanted a processor in the minute before (1 minute load average),
+and processor_seconds what the case itself used, which other processes change less.
 Writes benchmarks/results/clustering.json, or what --out names; --parts does some of these and
 leaves the others there as they are.
 """
@@ -100,8 +101,9 @@ def apart(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         before = time.perf_counter()
         found = work()
         seconds = time.perf_counter() - before
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-        pipe.send(found | {"seconds": round(seconds, 2), "peak_mb": round(peak)})
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        found["seconds"], found["peak_mb"] = round(seconds, 2), round(used.ru_maxrss * 1024 / 1e6)
+        pipe.send(found | {"processor_seconds": round(used.ru_utime + used.ru_stime, 2)})
 
     load = round(os.getloadavg()[0], 1)
     here, there = mp.Pipe()
