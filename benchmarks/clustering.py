@@ -38,7 +38,7 @@ from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # what takes more is told so
 
@@ -60,6 +60,8 @@ CHOICES: tuple[int | Literal["gain"], ...] = (K, "gain")
 NEIGHBOURS = (15, 30, 50, 100)
 MILLION_DIM, MILLION_K = 64, 1_000
 PARTS = ("agreement", "published", "scale", "million", "even")
+
+Work: TypeAlias = Callable[[argparse.Namespace], list[dict[str, Any]]]
 
 
 def drawn(
@@ -264,8 +266,8 @@ def all_million(said: argparse.Namespace, fall: float = FALL) -> list[dict[str, 
         f"k-means, k: {k}": Clusters(of="e.embedding", k=k),
         "knn, 16 neighbours, by lists": Knn(of="e.embedding", index="ivf"),
     }
-    vectors = drawn(said.million, MILLION_DIM, SPREADS[1], fall)
-    return measured(stages, vectors, said.threads, {"fall": fall})
+    pair = drawn(said.million, MILLION_DIM, SPREADS[1], fall)
+    return measured(stages, pair, said.threads, {"fall": fall})
 
 
 def main() -> None:
@@ -283,14 +285,12 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--out", type=Path)
     said = parser.parse_args()
-    even = partial(all_million, fall=0.0)
-    each = (all_agreement, all_published, all_scale, all_million, even)
+    even: Work = partial(all_million, fall=0.0)
+    each: list[Work] = [all_agreement, all_published, all_scale, all_million, even]
     works = dict(zip(PARTS, each, strict=True))
     out = said.out or ROOT / "benchmarks/results/clustering.json"
     record = json.loads(out.read_text()) if out.exists() else {}
-    threads = (
-        f"cpu, {said.threads} threads of faiss, of factorisations and of the plain way, else 1"
-    )
+    threads = f"cpu, {said.threads} threads of search, choice of k and the plain way, else 1"
     for part in said.parts:
         record |= {"device": threads, part: works[part](said)}
         write("clustering", said.out, record)
