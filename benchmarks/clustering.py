@@ -15,12 +15,14 @@ scale      the sparse form with the number of clusters chosen on --rows (50,000)
            k-means on the same
 million    k-means (k = 1,000) and the neighbour graph, with what they give to every row, on
            --million (1,000,000) rows x 64
+even       the same on vectors that spread evenly
 
     python benchmarks/clustering.py --threads 2 --vectors embeddings.npy --name "what they are of"
     python benchmarks/clustering.py --few 300 --rows 1000 --dim 32 --million 3000   # of seconds
 
 Every case runs in a process of its own; memory is the peak of that process, with libraries and
-vectors; load is how many processes wanted a processor in the minute before (1 minute load average).
+vectors; load is how many processes wanted a processor in the minute before (1 minute load average),
+and processor_seconds what the case itself used, which other processes change less.
 Writes benchmarks/results/clustering.json, or what --out names; --parts does some of these and
 leaves the others there as they are.
 """
@@ -36,7 +38,7 @@ from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # what takes more is told so
 
@@ -57,7 +59,9 @@ K = 10
 CHOICES: tuple[int | Literal["gain"], ...] = (K, "gain")
 NEIGHBOURS = (15, 30, 50, 100)
 MILLION_DIM, MILLION_K = 64, 1_000
-PARTS = ("agreement", "published", "scale", "million")
+PARTS = ("agreement", "published", "scale", "million", "even")
+
+Work: TypeAlias = Callable[[argparse.Namespace], list[dict[str, Any]]]
 
 
 def drawn(
@@ -99,8 +103,9 @@ def apart(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         before = time.perf_counter()
         found = work()
         seconds = time.perf_counter() - before
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-        pipe.send(found | {"seconds": round(seconds, 2), "peak_mb": round(peak)})
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        found["seconds"], found["peak_mb"] = round(seconds, 2), round(used.ru_maxrss * 1024 / 1e6)
+        pipe.send(found | {"processor_seconds": round(used.ru_utime + used.ru_stime, 2)})
 
     load = round(os.getloadavg()[0], 1)
     here, there = mp.Pipe()
@@ -217,7 +222,7 @@ def measured(
 def all_agreement(said: argparse.Namespace) -> list[dict[str, Any]]:
     """On what is drawn, and on what is given."""
     cases: list[tuple[str, np.ndarray, np.ndarray | None]] = [
-        (f"drawn, spread {spread}", *drawn(said.few, said.dim, spread)) for spread in SPREADS
+        (f"drawn, spread {spread}", *drawn(said.few, said.dim, spread)) for spread in said.spreads
     ]
     if said.vectors:
         every = np.load(said.vectors)
@@ -248,25 +253,21 @@ def all_scale(said: argparse.Namespace) -> list[dict[str, Any]]:
         f"spectral, sparse, {n} neighbours, k: gain": Spectral(
             of="e.embedding", k="gain", form="sparse", neighbours=n
         )
-        for n in NEIGHBOURS[1:]
+        for n in said.neighbours
     }
     stages["k-means, k: 10"] = Clusters(of="e.embedding", k=K)
     return measured(stages, drawn(said.rows, said.dim, SPREADS[1]), said.threads, {})
 
 
-def all_million(said: argparse.Namespace) -> list[dict[str, Any]]:
-    """k-means and the graph, on noise that spreads evenly and on one that does not."""
+def all_million(said: argparse.Namespace, fall: float = FALL) -> list[dict[str, Any]]:
+    """k-means and the graph."""
+    k = min(MILLION_K, said.million // 2)
     stages: dict[str, Stage] = {
-        f"k-means, k: {min(MILLION_K, said.million // 2)}": Clusters(
-            of="e.embedding", k=min(MILLION_K, said.million // 2)
-        ),
+        f"k-means, k: {k}": Clusters(of="e.embedding", k=k),
         "knn, 16 neighbours, by lists": Knn(of="e.embedding", index="ivf"),
     }
-    cases = []
-    for fall in (FALL, 0.0):
-        vectors = drawn(said.million, MILLION_DIM, SPREADS[1], fall)
-        cases += measured(stages, vectors, said.threads, {"fall": fall})
-    return cases
+    pair = drawn(said.million, MILLION_DIM, SPREADS[1], fall)
+    return measured(stages, pair, said.threads, {"fall": fall})
 
 
 def main() -> None:
@@ -279,15 +280,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--vectors", type=Path, help="of the agreement: a matrix, .npy")
     parser.add_argument("--name", default="given", help="what the vectors are")
+    parser.add_argument("--spreads", nargs="+", type=float, default=SPREADS)
+    parser.add_argument("--neighbours", nargs="+", type=int, default=[30], help="of `scale`")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--out", type=Path)
     said = parser.parse_args()
-    works = dict(zip(PARTS, (all_agreement, all_published, all_scale, all_million), strict=True))
+    even: Work = partial(all_million, fall=0.0)
+    each: list[Work] = [all_agreement, all_published, all_scale, all_million, even]
+    works = dict(zip(PARTS, each, strict=True))
     out = said.out or ROOT / "benchmarks/results/clustering.json"
     record = json.loads(out.read_text()) if out.exists() else {}
-    threads = (
-        f"cpu, {said.threads} threads of faiss, of factorisations and of the plain way, else 1"
-    )
+    threads = f"cpu, {said.threads} threads of search, choice of k and the plain way, else 1"
     for part in said.parts:
         record |= {"device": threads, part: works[part](said)}
         write("clustering", said.out, record)
