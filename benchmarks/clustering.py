@@ -5,14 +5,14 @@ among them; what is drawn around a direction spreads evenly over all numbers, wh
 case for neighbours, or by shares that fall as those of real embeddings do (`FALL`).
 
 agreement  on --few rows (3,000), for the published number of clusters and for the chosen one: the
-           exact form, and the sparse one by how many neighbours it takes. Adjusted Rand index with
+           exact form, landmarks, and the sparse form by how many neighbours. Adjusted Rand index of
            each other, with what was planted, with the same form on nine tenths of the rows, and of
            two k-means that differ by the seed. With --vectors also on rows of a file, .npy
 published  the plain way on some hundred to --few rows: distances, affinities and Laplacian as dense
            matrices, eigenvectors, factorisation of all products; and what one of its matrices takes
            for 52,002 rows
-scale      the sparse form with the number of clusters chosen on --rows (50,000) x --dim (384), and
-           k-means on the same
+scale      landmarks and the sparse form with the number of clusters chosen, and k-means, on --rows
+           (50,000) x --dim (384)
 million    k-means (k = 1,000) and the neighbour graph, with what they give to every row, on
            --million (1,000,000) rows x 64
 even       the same on vectors that spread evenly
@@ -180,7 +180,7 @@ def agreement(vectors: np.ndarray, owner: np.ndarray | None, threads: int) -> li
     rows: list[dict[str, Any]] = []
     for k in CHOICES:
         exact = None
-        forms: list[dict[str, Any]] = [{"form": "exact"}]
+        forms: list[dict[str, Any]] = [{"form": "exact"}, {"form": "landmarks"}]
         forms += [{"form": "sparse", "neighbours": n} for n in NEIGHBOURS]
         for form in forms:
             found = apart(partial(fitted, spectral(k=k, **form), vectors, threads))
@@ -249,12 +249,10 @@ def all_published(said: argparse.Namespace) -> list[dict[str, Any]]:
 
 def all_scale(said: argparse.Namespace) -> list[dict[str, Any]]:
     """PASER's clusters with k: gain, and k-means."""
-    stages: dict[str, Stage] = {
-        f"spectral, sparse, {n} neighbours, k: gain": Spectral(
-            of="e.embedding", k="gain", form="sparse", neighbours=n
-        )
-        for n in said.neighbours
-    }
+    gain = partial(Spectral, of="e.embedding", k="gain")
+    stages: dict[str, Stage] = {"spectral, landmarks, k: gain": gain(form="landmarks")}
+    for n in said.neighbours:
+        stages[f"spectral, sparse, {n} neighbours, k: gain"] = gain(form="sparse", neighbours=n)
     stages["k-means, k: 10"] = Clusters(of="e.embedding", k=K)
     return measured(stages, drawn(said.rows, said.dim, SPREADS[1]), said.threads, {})
 

@@ -22,15 +22,18 @@ Without the trivial coordinate |z_i . z_j| takes opposite clusters for one, wher
 The published code is `exact` only, with several matrices of 8 n^2 bytes (21.6 GB each for 52,000
 rows), and so is `official` here. The code's solver takes the random walk's Laplacian for symmetric;
 here the eigenvalues are right. `landmarks` finds the same coordinates in memory that grows with n,
-and nearly the same clusters: AGREEMENT
-`sparse` treats pairs that are no neighbours as alike. Plain clusters it finds as well, and small ones
-beside large ones; vectors without plain clusters it cuts elsewhere, as neighbours hang together.
+and clusters as near to those of `exact` as these come to themselves when a tenth of the rows is
+left out: adjusted Rand indices of 0.97 beside 0.96 for embeddings of Alpaca (2,997 rows), 0.82 to
+0.85 beside 0.80 for those of the embedded pool (4,306); what differs is in which minimum the
+factorisation ends. `sparse` takes pairs that are no neighbours for alike: where there are plain
+clusters it finds them, other vectors it cuts elsewhere (0.53 and 0.44; with 100 neighbours 0.63 and
+0.61), on the second also by the seed.
 
 `sigma: median` is the median of the whole distance matrix, the zeros of its diagonal included, as
 published; `neighbours`: of the distances to the nearest ones. Beyond `exact` it is that of 2,048
-points that the seed draws, but in `sparse` that of the distances to all neighbours. `k: gain` chooses
-from `grid` by the rule of `scorers.gain`, with as many coordinates as the grid's largest k for all;
-the labels are those that this k gives by itself.
+points that the seed draws, but in `sparse` that of the distances to all neighbours. `k: gain`
+chooses from `grid` by the rule of `scorers.gain`, with as many coordinates as the grid's largest k
+for all; the labels are those that this k gives by itself.
 
 Rows are visited by sample_id, and copies are one point (`stages.points`). So the labels depend on
 what the pool holds and not on its order; nor on threads: the search for neighbours takes several,
