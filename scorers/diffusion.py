@@ -15,12 +15,22 @@ Of a sparse affinity `tau` can be spread over all pairs: A + tau / n. Without it
 are near each other and to nobody else, such as a row in a dozen wordings, are a cluster to the
 Laplacian; with tau the mean degree they are not (Qin & Rohe 2013, arXiv 1309.4111; Zhang & Rohe
 2018, arXiv 1806.01468). It also makes the graph connected.
+
+Of many points A is never there as a whole. With C the affinities of all points to some of them, the
+landmarks, and W those of the landmarks,
+
+    A ~ F F^T,    F = C U_r diag(w_r)^-1/2,    W = U diag(w) U^T, its r largest eigenvalues
+
+(Williams & Seeger 2001, "Using the Nystroem method to speed up kernel machines"), and the
+eigenvectors of D^-1/2 F F^T D^-1/2 come from the r x r matrix F^T D^-1 F. The diagonal is 1 in D.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg, sparse
+
+LEAST = 1e-10  # of the largest eigenvalue of the landmarks
 
 
 @dataclass(frozen=True)
@@ -51,8 +61,9 @@ class Spectrum:
 
 
 def affinities(distances: np.ndarray, sigma: float) -> np.ndarray:
-    """Return exp(-d^2 / (2 sigma^2)) of distances of any shape."""
-    return np.asarray(np.exp(np.square(distances) / (-2 * sigma**2)))
+    """Return exp(-d^2 / (2 sigma^2)) of distances of any shape; 0 where doubles know no less."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.exp(np.square(distances / sigma) / -2))
 
 
 def exact_spectrum(affinity: np.ndarray, n: int) -> Spectrum:
@@ -102,6 +113,35 @@ def sparse_spectrum(affinity: sparse.csr_array, n: int, tau: float, seed: int) -
     order = np.argsort(-kept, kind="stable")
     values = np.concatenate([[0.0], 1 - kept[order]])
     return _spectrum(values, np.column_stack([trivial, vectors[:, order]]), degrees)
+
+
+def landmark_map(affinity: np.ndarray, rank: int) -> np.ndarray:
+    """Return U_r diag(w_r)^-1/2, (landmarks, r), of the affinities of landmarks to each other.
+
+    Args:
+        affinity: (landmarks, landmarks) W.
+        rank: r at most; eigenvalues that are next to nothing are left out.
+    """
+    n = len(affinity)
+    values, vectors = linalg.eigh(affinity, subset_by_index=[max(n - rank, 0), n - 1])
+    kept = values > LEAST * values[-1]
+    return np.asarray(vectors[:, kept] / np.sqrt(values[kept]))
+
+
+def landmark_spectrum(factor: np.ndarray, n: int) -> Spectrum:
+    """Return the n smallest eigenvalues of A = F F^T with a diagonal of 1.
+
+    Args:
+        factor: (points, r) F: the affinities of points to landmarks times `landmark_map`.
+        n: at most r.
+    """
+    degrees = factor @ factor.sum(0)
+    degrees += 1 - np.square(factor).sum(1)
+    degrees = np.maximum(degrees, 1)  # as it is, but for rounding and for what r leaves out
+    scaled = factor / np.sqrt(degrees)[:, None]
+    values, vectors = linalg.eigh(scaled.T @ scaled)
+    values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
+    return _spectrum(1 - values, scaled @ vectors / np.sqrt(values), degrees)
 
 
 def _spectrum(values: np.ndarray, vectors: np.ndarray, degrees: np.ndarray) -> Spectrum:

@@ -3,41 +3,29 @@
 import numpy as np
 from scipy import sparse
 
-SPARE = 8  # candidates beyond those kept, since fp32 tells near ones badly apart
-ROWS_AT_ONCE = 256  # bounds memory
+from .copies import Copies
+from .measures import Distance
+from .nearest import nearest_of_all
 
 
 def nearest(vectors: np.ndarray, n: int, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Return the n nearest others of each point, and how far they are, nearest first.
 
-    faiss finds candidates among all points in fp32; their distances are then taken anew in
-    float64, and of equal ones the point in front comes first.
+    Of equally far ones the point in front comes first.
 
     Args:
         vectors: (points, numbers) fp32.
         n: less than the number of points.
-        threads: of faiss.
+        threads: take so many points at a time; changes nothing.
 
     Returns:
-        (points, n) int64 and (points, n) float64, Euclidean.
+        (points, n) int32, and float64 rounded to fp32, Euclidean.
     """
-    import faiss  # heavy, and only the process that fits needs it
-    from threadpoolctl import threadpool_limits  # comes with scikit-learn
-
-    index = faiss.IndexFlatL2(vectors.shape[1])
-    index.add(vectors)
-    wanted = min(n + 1 + SPARE, len(vectors))
-    places = np.empty((len(vectors), n), np.int64)
-    distances = np.empty((len(vectors), n))
-    for start in range(0, len(vectors), ROWS_AT_ONCE * 16):
-        block = slice(start, start + ROWS_AT_ONCE * 16)
-        with threadpool_limits(threads):  # of faiss, and of its matrix products
-            found = index.search(vectors[block], wanted)[1]
-        for low in range(0, len(found), ROWS_AT_ONCE):
-            some = found[low : low + ROWS_AT_ONCE]
-            own = np.arange(start + low, start + low + len(some))
-            places[own], distances[own] = _closest(vectors, own, some, n)
-    return places, distances
+    copies = Copies.of(vectors)
+    measure = Distance.of(vectors[copies.first])
+    every = np.arange(len(copies.first))
+    found = copies.spread(nearest_of_all(measure, every, n, threads), 0.0)
+    return found.places, -found.similarity.astype(np.float64)
 
 
 def graph(places: np.ndarray, values: np.ndarray) -> sparse.csr_array:
@@ -55,15 +43,3 @@ def graph(places: np.ndarray, values: np.ndarray) -> sparse.csr_array:
     whole = half.maximum(half.T) + sparse.eye_array(points, format="csr")
     whole.sort_indices()
     return sparse.csr_array(whole)
-
-
-def _closest(
-    vectors: np.ndarray, own: np.ndarray, found: np.ndarray, n: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The n nearest of the candidates of some points, without the points themselves."""
-    found = np.sort(found, axis=1)
-    apart = vectors[found].astype(np.float64) - vectors[own, None]
-    distances = np.linalg.norm(apart, axis=2)
-    distances[found == own[:, None]] = np.inf  # so that copies of the point stay
-    order = np.argsort(distances, axis=1, kind="stable")[:, :n]
-    return np.take_along_axis(found, order, 1), np.take_along_axis(distances, order, 1)

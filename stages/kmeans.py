@@ -8,8 +8,9 @@
     plusplus   with vectors that lie far from those drawn before (Arthur & Vassilvitskii 2007,
                "k-means++", the greedy form), four times anew; what leaves the least inertia is kept
 
-Inertia is the sum of squared distances to the nearest centroid. The number of threads moves no bit:
-faiss works on each vector by itself, and the rest has one thread.
+Inertia is the sum of squared distances to the nearest centroid. Training takes one thread: with
+more, the last digits of products depend on how many, and where vectors have copies, or near ones,
+last digits decide where a vector goes, and in the end where centroids lie.
 """
 
 import warnings
@@ -37,7 +38,6 @@ class Training:
         iterations: of Lloyd's, or how often `minibatch` goes through all at most.
         seed: what is drawn goes by it.
         spherical: centroids have length 1; of `lloyd`.
-        threads: of faiss.
     """
 
     method: Method = "lloyd"
@@ -45,7 +45,6 @@ class Training:
     iterations: int = 25
     seed: int = 0
     spherical: bool = False
-    threads: int = 1
 
     def centroids(self, vectors: np.ndarray, k: int) -> np.ndarray:
         """Return centroids (k, numbers) fp32, each the mean of the vectors nearest to it before.
@@ -56,24 +55,25 @@ class Training:
             vectors: (vectors, numbers) fp32, in an order that does not depend on the pool's.
             k: at most as many.
         """
-        if self.start == "random":
-            return self._settled(vectors, self._from(vectors, k, self.seed))
-        trained = [
-            self._settled(vectors, self._from(vectors, k, self.seed + i)) for i in range(STARTS)
-        ]
-        return min(trained, key=lambda found: inertia(vectors, found))  # of equal ones the first
-
-    def _from(self, vectors: np.ndarray, k: int, seed: int) -> np.ndarray:
+        import faiss  # noqa: F401 - the limit is for what is loaded
         from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
-        if self.method == "lloyd" and self.start == "random":
-            return self._lloyd(vectors, k, seed, None)
-        with threadpool_limits(1):  # with more, last digits would depend on how many
-            if self.method == "minibatch":
-                return self._minibatch(vectors, k, seed)
-            from sklearn.cluster import kmeans_plusplus  # heavy, and only the process that fits
+        starts = 1 if self.start == "random" else STARTS
+        with threadpool_limits(1):
+            trained = [
+                self._settled(vectors, self._from(vectors, k, self.seed + i)) for i in range(starts)
+            ]
+            left = [inertia(vectors, found) for found in trained] if starts > 1 else [0.0]
+        return trained[left.index(min(left))]  # of equal ones the first
 
-            first = kmeans_plusplus(vectors, k, random_state=seed % (1 << 31))[0]
+    def _from(self, vectors: np.ndarray, k: int, seed: int) -> np.ndarray:
+        if self.method == "minibatch":
+            return self._minibatch(vectors, k, seed)
+        if self.start == "random":
+            return self._lloyd(vectors, k, seed, None)
+        from sklearn.cluster import kmeans_plusplus  # heavy, and only the process that fits
+
+        first = kmeans_plusplus(vectors, k, random_state=seed % (1 << 31))[0]
         return self._lloyd(vectors, k, seed, first)
 
     def _lloyd(
@@ -81,7 +81,6 @@ class Training:
     ) -> np.ndarray:
         import faiss  # heavy, and only the process that fits needs it
 
-        faiss.omp_set_num_threads(self.threads)
         trained = faiss.Kmeans(
             vectors.shape[1],
             k,

@@ -20,17 +20,17 @@ cluster with 256 rows in the sample is then off by about 6 % (a standard deviati
 by 3 %. Where the sample is the whole pool, nothing is beyond it.
 
 Memory of `fit`: 8 bytes per row, and the sample as fp32, which for 25,600 vectors of 8,192 numbers
-are 839 MB; with `balanced` also 8 bytes for each pair of a row of the sample and a centroid. The
-number of threads moves no bit of the centroids.
+are 839 MB; with `balanced` also 8 bytes for each pair of a row of the sample and a centroid. All of
+it takes one thread, so that nothing depends on how many there are (`stages.kmeans`).
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal, Self, final
+from typing import Annotated, Any, ClassVar, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ...errors import ContractError, DataError
 from ...scorers.base import NUMBERED
@@ -52,6 +52,8 @@ SHORTEST, LONGEST = 1e-12, 1e12
 @final
 class Clusters(Stage):
     """The nearest of k centroids that are fitted to the pool."""
+
+    version: ClassVar[int] = 2
 
     of: str
     """The column of vectors by full name, such as `base.embedding` or `gradient.adam`."""
@@ -76,8 +78,6 @@ class Clusters(Stage):
     spherical: bool = False
     """Set the vectors that are clustered, and the centroids, to length 1."""
     seed: int | None = None
-
-    _threads: int = PrivateAttr(default=1)
 
     @field_validator("of", "weights")
     @classmethod
@@ -123,10 +123,6 @@ class Clusters(Stage):
         """The centroids are the pool's."""
         return True
 
-    def use_threads(self, threads: int) -> None:
-        """Let faiss use so many threads."""
-        self._threads = threads
-
     def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
         """Return `centroid` and `size` (rows of the sample) of each cluster; reads the pool twice.
 
@@ -137,6 +133,8 @@ class Clusters(Stage):
                 or too many of both to balance.
             ContractError: vectors of different lengths.
         """
+        from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
         draws, numbers = self._draws(pool)
         n = len(draws)
         k = max(math.isqrt(n // 2), 1) if self.k == "sqrt" else self.k
@@ -149,14 +147,9 @@ class Clusters(Stage):
         size = min(max(self.sample or PER_CENTROID * most, most), n)
         vectors = self._sampled(pool, draws, np.empty((size, numbers), np.float32))
         self._check_lengths(vectors)
-        training = self._training
-        if k == "gain":
-            trained = {n: training.centroids(vectors, n) for n in (1, *self.grid)}
-            left = {n: inertia(vectors, found) for n, found in trained.items()}
-            centroids = trained[best_of({n: left[n] / (left[1] or 1) for n in left}, self.of)]
-        else:
-            centroids = training.centroids(vectors, k)
-        return self._ordered(*self._balanced(vectors, centroids), vectors)
+        with threadpool_limits(1):
+            centroids = self._trained(vectors, k)
+            return self._ordered(*self._balanced(vectors, centroids), vectors)
 
     def found(self) -> str:
         """Return how many clusters were chosen, or how well they are balanced."""
@@ -177,19 +170,22 @@ class Clusters(Stage):
             ValueError: nothing was fitted.
             ContractError: vectors of another length than the centroids.
         """
+        from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
         if self._fitted is None:
             raise ValueError("clusters need the centroids that `fit` finds in the pool")
         centroids = matrix(self._fitted["centroid"], "centroid")
         prices = self._fitted["price"].to_numpy() if self.balanced else None
         labels, distances = np.zeros(len(rows), np.int32), np.zeros(len(rows), np.float32)
         known = np.zeros(len(rows), dtype=bool)
-        for some, block in self._blocks(rows):
-            known[some] = there(block)
-            if prices is not None:  # as those that set the prices, so that they are dealt out alike
-                block = block.astype(np.float32).astype(np.float64)
-            if known[some].any():
-                _check_length(self.of, block, centroids.shape[1])
-                labels[some], distances[some] = nearest(block, centroids, prices)
+        with threadpool_limits(1):
+            for some, block in self._blocks(rows):
+                known[some] = there(block)
+                if prices is not None:  # as those that set the prices, to be dealt out alike
+                    block = block.astype(np.float32).astype(np.float64)
+                if known[some].any():
+                    _check_length(self.of, block, centroids.shape[1])
+                    labels[some], distances[some] = nearest(block, centroids, prices)
         status = np.array(self._features.status(rows).to_pylist(), dtype=object)
         numbered = np.isin(status, NUMBERED)
         status[numbered & ~known] = "no_vector"
@@ -229,7 +225,6 @@ class Clusters(Stage):
             self.iterations,
             self.seed or 0,
             self.spherical,
-            self._threads,
         )
 
     def _sampled(
@@ -257,6 +252,14 @@ class Clusters(Stage):
                 f"clusters of {self.of}: the longest vector has the length {longest:.3g}; take "
                 f"vectors between {SHORTEST:g} and {LONGEST:g}, or unit: true"
             )
+
+    def _trained(self, vectors: np.ndarray, k: int | Literal["gain"]) -> np.ndarray:
+        training = self._training
+        if k != "gain":
+            return training.centroids(vectors, k)
+        trained = {n: training.centroids(vectors, n) for n in (1, *self.grid)}
+        left = {n: inertia(vectors, found) for n, found in trained.items()}
+        return trained[best_of({n: left[n] / (left[1] or 1) for n in left}, self.of)]
 
     def _balanced(
         self, vectors: np.ndarray, centroids: np.ndarray

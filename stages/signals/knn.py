@@ -8,35 +8,42 @@ Rows with the same content have one place: the graph knows nothing of where a ro
 often it is there. Of equal cosines the smaller place comes first. With fewer than k other rows all
 of them are neighbours.
 
-`index: exact` compares all pairs, `ivf` those rows that lie in the nearest of 4 sqrt(n) lists, and
-`auto` takes the first up to 100,000 distinct rows. With lists, the share of the true neighbours
-that were found (recall) is measured on `sample` rows, drawn by a hash of seed and content, and said
-when the graph is there; more `probes` raise it. How the search keeps clear of the number of
-threads: `stages.nearest`.
+`index: exact` compares all pairs. `ivf` puts the rows into 2 sqrt(n) lists and compares those of a
+list with the rows of as many lists near it as hold `recall` of the true neighbours, or of `probes`
+lists (`stages.lists`). How many these are is read off `sample` rows, drawn by a hash of seed and
+content; the share of the true neighbours that were found is measured on as many others, and said
+when the graph is there. `auto` takes `exact` up to 100,000 distinct rows. How the search keeps
+clear of the number of threads: `stages.nearest`. Rows with the same vector are looked for as one
+(`stages.copies`), and count as one in lists and sample.
 
-Memory of `fit`: the vectors as fp32, with lists twice, which is refused beyond `memory_mb`; beside
-them about 8 k + 100 bytes per row, most of it hashes. Workers hold 8 k + 40 bytes per row.
+Vectors without structure, which spread evenly in all their directions, need about an eighth of all
+pairs for a recall of 0.95; those of a model much less.
+
+Memory of `fit`: the vectors as fp32, and with lists those that a list is compared with once more,
+at most as many, which is refused beyond `memory_mb`; beside them about 8 k + 100 bytes per row,
+most of it hashes. Workers hold 8 k + 40 bytes per row.
 """
 
 import logging
 import math
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, Literal, Self, final
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field, PrivateAttr, field_validator
 
-from ...errors import ContractError, DataError
+from ...errors import DataError
 from ...scorers.base import NUMBERED
-from ...scorers.features import Features, signal_column, there
-from ...scorers.matrices import unit
+from ...scorers.features import Features, signal_column
 from ...scorers.random import bits
 from ...scorers.signals import column_type
 from ..base import ROWS, Stage
-from ..nearest import Found, nearest_in_lists, nearest_of_all, recall
+from ..copies import Copies
+from ..lists import in_lists, lists_for, nearest_in_lists
+from ..measures import Cosine
+from ..nearest import Found, nearest_of_all, recall_of
+from ..points import Points, places_of
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +64,7 @@ STATE = pa.schema(
 class Knn(Stage):
     """The nearest rows of each row, in the whole pool."""
 
+    version: ClassVar[int] = 3
     neutral: ClassVar[frozenset[str]] = frozenset({"memory_mb"})
 
     of: str
@@ -65,10 +73,12 @@ class Knn(Stage):
     """Of the checkpoints, such as `gradient.weights`: see `clusters`."""
     k: int = Field(default=16, ge=1)
     index: Literal["auto", "exact", "ivf"] = "auto"
-    probes: int = Field(default=32, ge=1)
-    """How many lists are looked through, of 4 sqrt(n)."""
+    recall: float = Field(default=0.95, gt=0, le=1)
+    """The share of the true neighbours that lists are to find."""
+    probes: int | None = Field(default=None, ge=1)
+    """How many lists are looked through, of 2 sqrt(n), whatever they find."""
     sample: int = Field(default=1000, ge=1)
-    """How many rows the recall is measured on, where there are lists."""
+    """How many rows choose the number of lists, and how many others the recall is measured on."""
     seed: int | None = None
     memory_mb: int = Field(default=4096, ge=1)
     """For the vectors; changes no result."""
@@ -79,6 +89,17 @@ class Knn(Stage):
     @classmethod
     def _of_a_signal(cls, name: str | None) -> str | None:
         return signal_column(name)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes the graph, without settings that say nothing here."""
+        exact = self.index == "exact"
+        idle = {
+            "seed": exact,
+            "sample": exact,
+            "probes": exact or self.probes is None,
+            "recall": exact or self.probes is not None,
+        }
+        return {name: value for name, value in super().identity().items() if not idle.get(name)}
 
     @property
     def reads(self) -> pa.Schema:
@@ -96,7 +117,7 @@ class Knn(Stage):
         return True
 
     def use_threads(self, threads: int) -> None:
-        """Let faiss use so many threads."""
+        """Let the search use so many threads."""
         self._threads = threads
 
     def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
@@ -106,18 +127,22 @@ class Knn(Stage):
             DataError: more vectors than `memory_mb` holds.
             ContractError: vectors of different lengths.
         """
-        ids, places, numbers = self._placed(pool)
+        points = Points(self._features, unit=True)
+        placed = points.placed(pool)
+        ids = placed.ids
         lists = self.index == "ivf" or (self.index == "auto" and len(ids) > EXACT_ROWS)
-        self._check_memory(len(ids), numbers, lists)
-        vectors = self._gathered(pool, places, len(ids), numbers)
+        self._check_memory(len(ids), placed.numbers, lists)
+        vectors = points.gathered(pool, placed)
         if not len(ids):
             return STATE.empty_table()
-        share = 1.0
+        copies, share = Copies.of(vectors), 1.0
+        vectors = copies.without(vectors)
         if lists:
-            found, share = self._by_lists(vectors, ids)
+            found, share = self._by_lists(vectors, ids.take(pa.array(copies.first)))
         else:
-            found = nearest_of_all(vectors, np.arange(len(ids)), self.k, self._threads)
-        return _state(ids, found, share)
+            every = np.arange(len(vectors))
+            found = nearest_of_all(Cosine.of(vectors), every, self.k, self._threads)
+        return _state(ids, copies.spread(found, 1.0), share)
 
     def found(self) -> str:
         """Return how many rows the graph has, and how good it is."""
@@ -140,8 +165,7 @@ class Knn(Stage):
             raise ValueError("knn needs the graph that `fit` finds in the pool")
         status = np.array(self._features.status(rows).to_pylist(), dtype=object)
         numbered = np.isin(status, NUMBERED)
-        ids = _in_one(self._fitted["sample_id"])
-        places = np.array([_place(ids, row.as_py()) for row in rows["sample_id"]], np.int32)
+        places = places_of(rows["sample_id"], _in_one(self._fitted["sample_id"]))
         known = numbered & (places >= 0)
         status[numbered & ~known] = "no_vector"
         place = pa.array(places, mask=~known)
@@ -156,71 +180,34 @@ class Knn(Stage):
     def _features(self) -> Features:
         return Features(self.of, self.weights)
 
-    def _blocks(self, rows: pa.Table) -> Iterator[tuple[pa.Array, np.ndarray]]:
-        """Ids and unit vectors of the rows that have one, a few at a time."""
-        for some, block in self._features.blocks(rows):
-            vectors = unit(block)
-            known = there(vectors)
-            if known.any():
-                ids = rows["sample_id"].slice(some.start, some.stop - some.start)
-                yield ids.filter(pa.array(known)), vectors[known]
-
-    def _placed(self, pool: Iterable[pa.Table]) -> tuple[pa.Array, np.ndarray, int]:
-        """The distinct ids in order, the place of each row in the order read, and the numbers."""
-        chunks, numbers = [pa.array([], pa.string())], 0
-        for table in pool:
-            for ids, block in self._blocks(table):
-                numbers = numbers or block.shape[1]
-                if block.shape[1] != numbers:
-                    raise ContractError(
-                        f"{self.of} has vectors of {block.shape[1]} and of {numbers} numbers"
-                    )
-                chunks += ids.chunks
-        coded = pa.chunked_array(chunks).combine_chunks().dictionary_encode()
-        order = np.asarray(pc.sort_indices(coded.dictionary), dtype=np.int64)
-        rank = np.empty(len(order), np.int32)
-        rank[order] = np.arange(len(order))
-        return coded.dictionary.take(pa.array(order)), rank[np.asarray(coded.indices)], numbers
-
     def _check_memory(self, n: int, numbers: int, lists: bool) -> None:
         needed = -(-n * numbers * FP32 * (2 if lists else 1) >> 20)
         if needed > self.memory_mb:
-            twice = ", which faiss holds a second time in its lists" if lists else ""
+            twice = ", of which the search through lists holds many a second time," if lists else ""
             raise DataError(
                 f"knn of {self.of}: the vectors of {n:,} distinct rows of {numbers:,} numbers"
                 f"{twice} take {needed:,} MB, and memory_mb is {self.memory_mb}; set memory_mb to "
                 f"{needed} or more, or take fewer rows or shorter vectors"
             )
 
-    def _gathered(
-        self, pool: Iterable[pa.Table], places: np.ndarray, n: int, numbers: int
-    ) -> np.ndarray:
-        """The vector of each place, (n, numbers) fp32.
-
-        Vectors of copies of a row can differ by rounding; the first in the order of their numbers
-        is taken.
-        """
-        vectors = np.full((n, numbers), np.inf, np.float32)
-        single, at = np.bincount(places, minlength=n) == 1, 0
-        for table in pool:
-            for _, block in self._blocks(table):
-                to, at = places[at : at + len(block)], at + len(block)
-                alone = single[to]
-                vectors[to[alone]] = block[alone]
-                for place, vector in zip(to[~alone], block[~alone].astype(np.float32), strict=True):
-                    if vector.tolist() < vectors[place].tolist():
-                        vectors[place] = vector
-        return vectors
-
     def _by_lists(self, vectors: np.ndarray, ids: pa.Array) -> tuple[Found, float]:
-        """The graph by lists, and its recall on the rows that the seed draws."""
+        """The graph by lists, and its recall on vectors that the seed draws."""
         n, seed = len(vectors), self.seed or 0
-        lists = min(4 * math.isqrt(n), n)
-        found = nearest_in_lists(vectors, self.k, lists, self.probes, seed, self._threads)
-        drawn = np.argsort(bits(seed, ids), kind="stable")[: self.sample]
-        exact = nearest_of_all(vectors, drawn, self.k, self._threads)
-        share = recall(Found(found.places[drawn], found.similarity[drawn]), exact)
-        log.info("knn of %s: recall %.4f on %d rows", self.of, share, len(drawn))
+        drawn = np.argsort(bits(seed, ids), kind="stable")[: 2 * self.sample]
+        exact = nearest_of_all(Cosine.of(vectors), drawn, self.k, self._threads)
+        choose, measure = slice(1, None, 2), slice(0, None, 2)
+        lists = in_lists(vectors, min(2 * math.isqrt(n), n), seed)
+        probes = self.probes or lists_for(lists, drawn[choose], exact.of(choose), self.recall)
+        found = nearest_in_lists(vectors, lists, self.k, probes, self._threads)
+        share = recall_of(found.of(drawn[measure]), exact.of(measure))
+        log.info(
+            "knn of %s: recall %.4f on %d rows, %d of %d lists",
+            self.of,
+            share,
+            len(drawn[measure]),
+            min(probes, len(lists.members)),
+            len(lists.members),
+        )
         return found, share
 
 
@@ -234,12 +221,6 @@ def _state(ids: pa.Array, found: Found, share: float) -> pa.Table:
         pa.array(np.full(len(ids), share, np.float32)),
     ]
     return pa.table(columns, schema=STATE)
-
-
-def _place(ids: pa.Array, row: str) -> int:
-    """Where a row stands among the sorted ids, -1 if it is not there."""
-    place = bisect_left(ids, row, key=lambda one: one.as_py())
-    return place if place < len(ids) and ids[place].as_py() == row else -1
 
 
 def _in_one(column: pa.ChunkedArray) -> pa.Array:

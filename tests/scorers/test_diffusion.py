@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 from scipy import sparse
-from tamis.scorers.diffusion import Spectrum, affinities, exact_spectrum, sparse_spectrum
+from tamis.scorers.diffusion import (
+    Spectrum,
+    affinities,
+    exact_spectrum,
+    landmark_map,
+    landmark_spectrum,
+    sparse_spectrum,
+)
 
 POINTS = np.array([0.0, 1.0, 5.0, 6.0])
 DISTANCES = np.abs(POINTS[:, None] - POINTS)
@@ -14,6 +21,12 @@ def test_affinities_by_hand():
     assert found == pytest.approx([0.923116, 0.135335, 0.056135, 0.278037], abs=1e-6)
     assert AFFINITY.sum(1)[:2] == pytest.approx([2.114586, 2.336489], abs=1e-6)
     assert np.median(DISTANCES) == 2.5
+
+
+def test_affinities_of_a_width_out_of_all_proportion():
+    with np.errstate(all="raise", under="ignore"):
+        assert affinities(np.array([0.0, 1.0]), 1e-200).tolist() == [1, 0]
+        assert affinities(np.array([0.0, 1.0]), 1e200).tolist() == [1, 1]
 
 
 def test_eigenvalues_by_hand():
@@ -47,6 +60,32 @@ def test_sparse_finds_the_same():
     )
     np.testing.assert_allclose(found.values, exact.values, atol=1e-9)
     np.testing.assert_allclose(found.vectors, exact.vectors, atol=1e-6)
+
+
+def test_landmarks_by_hand():
+    """W has 1.5 along (1, 1) and 0.5 across; a third point between both has 0.75 with each."""
+    mapping = landmark_map(np.array([[1.0, 0.5], [0.5, 1.0]]), 1)
+    assert np.abs(mapping).ravel() == pytest.approx([1 / 3**0.5] * 2)
+    factor = np.array([[1.0, 0.5], [0.5, 1.0], [0.75, 0.75]]) @ mapping
+    np.testing.assert_allclose(factor @ factor.T, 0.75)
+    found = landmark_spectrum(factor, 1)  # degrees 3 x 0.75 and the 0.25 that are missing to 1
+    assert found.values == pytest.approx([1 - 3 * 0.75 / 2.5])
+
+
+def test_all_points_as_landmarks_are_the_exact_form():
+    factor = AFFINITY @ landmark_map(AFFINITY, 4)
+    np.testing.assert_allclose(factor @ factor.T, AFFINITY)
+    exact, found = exact_spectrum(AFFINITY.copy(), 4), landmark_spectrum(factor, 4)
+    np.testing.assert_allclose(found.values, exact.values, atol=1e-12)
+    np.testing.assert_allclose(found.vectors, exact.vectors, atol=1e-9)
+
+
+def test_eigenvalues_that_are_nothing_are_left_out():
+    """Two copies of two points: two eigenvalues are 0, whose inverse says nothing."""
+    twice = np.tile(AFFINITY[:2, :2], (2, 2))
+    mapping = landmark_map(twice, 4)
+    assert mapping.shape == (4, 2)
+    assert landmark_spectrum(twice @ mapping, 3).vectors.shape == (4, 2)
 
 
 def test_tau_is_spread_over_all_pairs():

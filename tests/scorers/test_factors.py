@@ -1,4 +1,5 @@
 import logging
+import warnings
 
 import numpy as np
 import pytest
@@ -22,6 +23,26 @@ def test_similarities_by_hand():
     edges = sparse.csr_array(np.array([[1.0, 0, 0.2], [0, 1, 0], [0.2, 0, 1]]))
     found = similarities(z, edges).toarray()
     assert found.tolist() == [[5.0, 0, 2.0], [0, 4.25, 0], [2.0, 0, 1.0]]
+
+
+def test_similarities_with_some_points_by_hand(monkeypatch):
+    monkeypatch.setattr("tamis.scorers.factors.POINTS_AT_ONCE", 2)
+    z = np.array([[1.0, 2.0], [-2.0, 0.5], [0.0, -1.0]])
+    found = similarities(z, signs="positive", columns=2)
+    assert (found.dtype, found.tolist()) == (np.float32, [[5, 0], [0, 4.25], [0, 0]])
+    assert similarities(z, columns=2).tolist() == [[5, 1], [1, 4.25], [2, 0.5]]
+    sums = np.array([6.0, 5.25, 2.5])
+    expected = [[5, 1], [1, 4.25], [2, 0.5]] / np.sqrt(sums[:, None] * sums[:2])
+    np.testing.assert_allclose(balanced(similarities(z, columns=2)), expected, rtol=1e-6)
+
+
+def test_finds_blocks_by_some_of_their_points():
+    order = np.random.default_rng(0).permutation(len(OWNER))
+    tall = balanced(BLOCKS[order][:, order][:, :25].astype(np.float32))
+    found = factorise(tall, 4, 0)
+    assert partition(found.labels) == partition(OWNER[order])
+    assert found.error < 0.01
+    assert best_of(errors_of(tall, (2, 3, 4, 6, 8), 0), "blocks") == 4
 
 
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
@@ -94,3 +115,14 @@ def test_says_when_it_is_not_settled(caplog, monkeypatch):
     with caplog.at_level(logging.INFO):
         factorise(BLOCKS + 0.1, 3, 0)
     assert "3 factors: not settled after 1 iterations" in caplog.text
+
+
+def test_threads_change_nothing():
+    rng = np.random.default_rng(0)
+    points = sparse.csr_array(np.triu(rng.random((60, 60)) * (rng.random((60, 60)) < 0.2)))
+    similarity = sparse.csr_array(points + points.T + sparse.eye_array(60))
+    before = list(warnings.filters)
+    found = [errors_of(similarity, (2, 3, 5, 8), 0, threads) for threads in (1, 3)]
+    assert found[0] == found[1]
+    assert list(found[1]) == [1, 2, 3, 5, 8]
+    assert warnings.filters == before

@@ -115,6 +115,19 @@ FORMS = [
 ]
 
 
+def assert_not_on_the_threads(stage, table):
+    """Neither on those that it is given nor on those that libraries have."""
+    import faiss  # noqa: F401 - the limit is for what is loaded
+    from threadpoolctl import threadpool_limits
+
+    states = []
+    for threads in (1, 2, 3):
+        stage.use_threads(threads)
+        with threadpool_limits(threads):
+            states.append(stage.fit([table]))
+    assert states[0] == states[1] == states[2]
+
+
 class TestWhatTheCentroidsDependOn:
     TABLE = rows(around([300, 200, 100], 0.4)[1])
 
@@ -130,12 +143,16 @@ class TestWhatTheCentroidsDependOn:
     @pytest.mark.parametrize("form", FORMS)
     def test_not_on_the_threads(self, form):
         wide = np.random.default_rng(0).normal(size=(300, 2048))  # enough for BLAS to split
-        table, states = rows(wide.tolist()), []
-        for threads in (1, 2, 3):
-            stage = clusters(**({"k": 7} | form))
-            stage.use_threads(threads)
-            states.append(stage.fit([table]))
-        assert states[0] == states[1] == states[2]
+        assert_not_on_the_threads(clusters(**({"k": 7} | form)), rows(wide.tolist()))
+
+    @pytest.mark.parametrize("form", FORMS[:2])
+    @pytest.mark.parametrize("spread", [0.0, 1e-3, 1e-4])
+    def test_not_on_the_threads_where_vectors_are_copies_or_nearly(self, form, spread):
+        """As far apart as last digits reach; then these say where vectors go."""
+        rng = np.random.default_rng(0)
+        groups = rng.normal(size=(30, 64))[rng.integers(0, 30, 1200)]
+        near = groups + spread * rng.normal(size=groups.shape)
+        assert_not_on_the_threads(clusters(k=50, **form), rows(near.tolist()))
 
     @pytest.mark.parametrize("form", FORMS[:4])
     def test_on_the_seed(self, form):

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from tamis.errors import ContractError, DataError
 from tamis.stages.checks import check_stage
+from tamis.stages.measures import Cosine
 from tamis.stages.signals import knn
 from tamis.stages.signals.knn import Knn
 from tamis.tests.stages.signals.test_clusters import rows
@@ -104,7 +105,7 @@ def test_recall_is_measured_and_said(caplog):
     with caplog.at_level(logging.INFO):
         few = fitted(graph(k=5, index="ivf", probes=1, sample=100), table)
     assert "recall 0." in caplog.text
-    assert "on 100 rows" in caplog.text
+    assert "on 100 rows, 1 of 56 lists" in caplog.text
     share = few._fitted["recall"][0].as_py()
     assert 0.05 < share < 0.95
     assert few.found() == f"800 distinct rows, recall {share:.4f}"
@@ -113,6 +114,14 @@ def test_recall_is_measured_and_said(caplog):
     assert every._fitted == exact._fitted
     assert exact.found() == "800 distinct rows, recall 1.0000"
     assert graph().found() == fitted(graph()).found() == ""
+
+
+def test_so_many_lists_as_the_recall_takes():
+    table = random_rows(1500)
+    wanted = (0.5, 0.8, 0.98)
+    states = [graph(k=5, index="ivf", sample=700, recall=share).fit([table]) for share in wanted]
+    found = [state["recall"][0].as_py() for state in states]
+    np.testing.assert_allclose(found, wanted, atol=0.05)  # lists are whole, and other rows say it
 
 
 def test_auto_takes_lists_beyond_a_size(monkeypatch):
@@ -128,7 +137,7 @@ def test_memory_is_refused_with_what_is_needed():
     with pytest.raises(DataError, match=r"700 distinct rows of 500 numbers take 2 MB, and"):
         graph(memory_mb=1).fit([table])
     assert len(graph(memory_mb=2, k=1).fit([table])) == 700
-    with pytest.raises(DataError, match=r"second time in its lists take 3 MB.*memory_mb to 3"):
+    with pytest.raises(DataError, match=r"many a second time, take 3 MB.*memory_mb to 3"):
         graph(memory_mb=2, index="ivf").fit([table])
     assert graph(memory_mb=2).identity() == graph().identity()
 
@@ -171,3 +180,29 @@ def test_contract(index):
     table = random_rows(41)
     table = table.set_column(table.column_names.index("e.status"), "e.status", pa.array(status))
     check_stage(graph(k=4, index=index), table)
+
+
+@pytest.mark.parametrize("index", ["exact", "ivf"])
+def test_equal_vectors_are_looked_for_as_one(index, monkeypatch):
+    """Of three directions at right angles thirty rows each."""
+    ids = [f"{i:02d}" for i in range(90)]
+    table = named(ids, np.eye(3)[np.arange(90) % 3].tolist())
+    monkeypatch.setattr(Cosine, "of_all", None)  # nobody is compared with all
+    found = fitted(graph(k=40, index=index, probes=3 if index == "ivf" else None), table)
+    assert found.found() == "90 distinct rows, recall 1.0000"
+    columns = found(table, ALL)
+    for place, others, cosines in zip(
+        *(columns[name].to_pylist() for name in ALL[:3]), strict=True
+    ):
+        own = [other for other in range(90) if other % 3 == place % 3 and other != place]
+        rest = [other for other in range(90) if other % 3 != place % 3]
+        assert others == own + rest[:11]
+        assert cosines == [1] * 29 + [0] * 11
+
+
+def test_settings_that_say_nothing_name_nothing():
+    plain = graph(index="exact").identity()
+    for idle in ({"seed": 3}, {"sample": 9}, {"probes": 2}, {"recall": 0.5}):
+        assert graph(index="exact", **idle).identity() == plain
+        assert graph(**idle).identity() != graph().identity()
+    assert graph(probes=2).identity() == graph(probes=2, recall=0.5).identity()
