@@ -142,7 +142,9 @@ def score(config: Config, reporter: Reporter) -> tuple[Location, pa.Table]:
     fingerprint = manifest.result_fingerprint(config, scored.pool, scored.plan)
     folder = claim(config, fingerprint)
     try:
-        note_uses(folder.work, store, scored.pool, scored.plan)
+        if not folder.is_done:  # such a one says already what it needs
+            note_uses(folder.work, store, scored.pool, scored.plan)
+            folder.publish([USES])
         with whole_file(folder.path / "scores.parquet") as partial:
             pq.write_table(table, partial, compression="zstd")
     finally:

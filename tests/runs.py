@@ -60,6 +60,11 @@ def model_config(folder: Path, model: Path, n: int = 60, **fields: object) -> Co
     return run_config(folder, n, **(with_model | fields))
 
 
+def hear_ctrl_c() -> None:
+    """Undo, in a process that begins, what a shell's background jobs inherit: SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def kill_at(moment: str, config: Config, folder: Path) -> None:
     """Start a run in a process of its own, and SIGKILL all of it when a file is there.
 

@@ -16,7 +16,7 @@ from tamis.pipeline.parcel import make_parcel
 from tamis.pipeline.run import select
 from tamis.pipeline.wheel import build_wheel, unpack
 from tamis.tests.clusters import cluster
-from tamis.tests.runs import digest, quiet, run_config
+from tamis.tests.runs import digest, hear_ctrl_c, quiet, run_config
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +74,7 @@ def start(nodes, tmp_path, config, *words, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hear_ctrl_c,
     )
 
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tamis.tests.runs import hear_ctrl_c
 from tamis.tests.tiny import alpaca, write_jsonl
 
 TAMIS = str(Path(sys.executable).parent / "tamis")
@@ -161,8 +162,7 @@ def test_a_stopped_run_says_so_and_can_be_gone_on_from(folder, number, said, cod
         cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
-        # a shell's background jobs ignore Ctrl-C, and their children inherit that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=hear_ctrl_c,
     )
     while not (folder / "started").exists():
         time.sleep(0.05)
