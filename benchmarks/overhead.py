@@ -20,7 +20,6 @@ benchmarks/results/overhead.json, or what --out names.
 
 import argparse
 import json
-import multiprocessing as mp
 import os
 import statistics
 import tempfile
@@ -31,7 +30,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tamis.benchmarks.measuring import ROOT, write
+from tamis.benchmarks.measuring import ROOT, apart, write
 from tamis.pipeline.config import EngineConfig
 from tamis.pipeline.executor import RayEngine, open_engine
 from tamis.pipeline.store import Address, Part, Store
@@ -116,17 +115,6 @@ def engine(
     }
 
 
-def apart(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Run in a process of its own."""
-    here, there = mp.Pipe()
-    process = mp.get_context("fork").Process(target=lambda: there.send(work()))
-    process.start()
-    there.close()
-    found: dict[str, Any] = here.recv()
-    process.join()
-    return found
-
-
 def compared(
     stage: Stage, wanted: list[str], store: Store, parts: list[Part], repeats: int
 ) -> dict[str, Any]:
@@ -139,9 +127,9 @@ def compared(
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in works}
     for repeat in range(repeats + 1):
         for name, work in works.items():
-            one = apart(work)
+            one = apart(name, work, "cpu")
             if repeat:
-                found[name].append(one)
+                found[name].append({key: one[key] for key in one if key != "method"})
     return {
         name: {
             figure: {
