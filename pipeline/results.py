@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -92,18 +93,16 @@ def _kept_rows(
     """Rows of the pool that are kept, part by part, in the shape of the export."""
     schema, scores = shape
     ids = kept["row_id"].to_numpy()
+    bounds = [int(ids.searchsorted(part.first)) for part in pool.parts] + [len(ids)]
+    spans = {part: span for part, span in zip(pool.parts, pairwise(bounds), strict=True)}
+    some = [part for part, (start, end) in spans.items() if end > start]
     names = ("row_id", "sample_id", "source", "messages", "tools")
     columns = {name: pool.address(name) for name in names}
     columns |= {own: pool.address(full) for full, own in own_names(scores, pool.columns).items()}
-    at = 0
-    for part, following in zip(pool.parts, [*pool.parts[1:], None], strict=True):
-        end = len(ids) if following is None else int(ids.searchsorted(following.first))
-        if end == at:
-            continue
-        own = kept.slice(at, end - at)
-        rows = store.read(part, columns)
+    for part, rows in zip(some, store.read_pool(some, columns), strict=True):
+        start, end = spans[part]
+        own = kept.slice(start, end - start)
         rows = rows.filter(pc.is_in(rows["row_id"], own["row_id"].combine_chunks()))
         for name in ("rank", *scores):
             rows = rows.append_column(name, own[name])
         yield shape_rows(rows, schema)
-        at = end
