@@ -1,4 +1,3 @@
-import os
 import time
 
 import pytest
@@ -84,7 +83,6 @@ def test_a_run_that_works_is_not_disturbed(tmp_path):
     (result.folder.path / "manifest.json").unlink()
     with pytest.raises(ConfigError, match="works right now; wait until it has ended"):
         entries(tmp_path)
-    os.utime(result.folder.path / "status.json")
 
 
 def test_runs_of_other_stores_do_not_count(tmp_path):
