@@ -6,8 +6,8 @@ from tamis.pipeline.store import Address, Part, Store
 from tamis.pipeline.task import Task, compute, limit_threads, read
 from tamis.scorers.random import Random
 from tamis.stages.score import Score
-from tamis.stages.signals.clusters import Clusters
 from tamis.stages.signals.forward import Forward
+from tamis.stages.signals.knn import Knn
 
 PART = Part("a" * 32, 0, 2)
 
@@ -66,8 +66,8 @@ def test_threads_are_limited_only_for_what_computes_with_them():
         assert torch.get_num_threads() == before
         limit_threads(Forward(model="x"), 1)
         assert torch.get_num_threads() == 1
-        clusters = Clusters(of="base.embedding")
-        limit_threads(clusters, 3)
-        assert clusters._threads == 3
+        graph = Knn(of="base.embedding")
+        limit_threads(graph, 3)
+        assert graph._threads == 3
     finally:
         torch.set_num_threads(before)
