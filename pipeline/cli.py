@@ -10,11 +10,9 @@ import sys
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import RenderableType
 
 from .. import __version__
 from ..errors import TamisError
-from .config import Config
 from .load import load
 from .logs import Reporter, printable, show
 from .options import (
@@ -32,9 +30,11 @@ from .options import (
     StoreFolder,
 )
 from .overrides import Overrides
+from .plan_command import plan
 from .prune import prune
 from .store_commands import commands as store_commands
 from .submit import submit
+from .view_commands import status, tokens
 
 app = typer.Typer(
     help="Choose what to fine-tune on: score a pool, pick a budget, export a curated dataset.",
@@ -115,24 +115,6 @@ def agreement(
 
 
 @app.command()
-def plan(
-    config: ConfigFile,
-    data: Data = None,
-    model: Model = None,
-    limit: Limit = None,
-    budget: BudgetText = None,
-    store: StoreFolder = None,
-    dtype: Dtype = None,
-    sets: Sets = None,
-    allow_code: AllowCode = False,
-) -> None:
-    """Show the steps of a config, their columns, and what is computed already."""
-    said = Overrides(data or (), model, budget, limit, None, store, None, dtype, sets or ())
-    loaded = load(config, said, allow_code)
-    show(_described(loaded))
-
-
-@app.command()
 def warmup(
     config: ConfigFile,
     data: Data = None,
@@ -152,75 +134,12 @@ def warmup(
     show(summarise_warmups(warm_up(loaded, Reporter())))
 
 
+app.command()(plan)
+app.command()(status)
+app.command()(tokens)
 app.command()(prune)
 app.command()(submit)
 app.add_typer(store_commands, name="store")
-
-
-@app.command()
-def status(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Show how far a run is, from any machine that sees its folder; exit code 1 if it is lost."""
-    import json
-
-    from .status import status_of
-    from .summary import show_status
-
-    found = status_of(run)
-    if as_json:
-        typer.echo(json.dumps(found.as_json(), ensure_ascii=False))
-    else:
-        show(show_status(found))
-    if found.state == "lost":
-        raise typer.Exit(1)
-
-
-@app.command()
-def tokens(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
-    row: Annotated[int, typer.Argument(metavar="ROW", help="row_id, as in its ledger.")],
-    scorer: Annotated[str | None, typer.Option(help="Which `tshirt` block of several.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    allow_code: AllowCode = False,
-) -> None:
-    """Show what the instruction did for each token of a row's answer, and which tokens counted."""
-    import json
-
-    from .summary import show_tokens
-    from .token_view import token_view
-
-    found = token_view(run, row, scorer, allow_code)
-    if as_json:
-        typer.echo(json.dumps(found.as_json()))  # escaped: it may go to a terminal
-    else:
-        show(show_tokens(found))
-
-
-def _described(config: Config) -> RenderableType:
-    from ..stages.locations import locate
-    from .plan import make_plan
-    from .pool import Pool, find_pool, peek_pool, pool_key
-    from .rounds import find_rounds
-    from .run import pin
-    from .store import Store
-    from .summary import describe_plan
-    from .targets import as_pools
-    from .warmups import filled, warmups_of
-
-    config = pin(config)
-    store = Store(locate(config.store))
-
-    def look(own: Config) -> Pool:
-        name = pool_key(own)
-        return find_pool(store, name) or peek_pool(own, name)
-
-    pool = look(config)
-    targets = {name: look(own) for name, own in as_pools(config).items()}
-    plan = make_plan(filled(config, store, pool), pool, targets)
-    find_rounds(plan, config.selector, "doubted")  # says what does not fit
-    return describe_plan(plan, pool, store, warmups_of(config, store, pool, plan))
 
 
 def _version(asked: bool) -> None:

@@ -70,6 +70,7 @@ def make_manifest(
             "rows_usable": pool.n_rows,
             "rejected": pool.rejected,
         },
+        "columns": {name: asdict(address) for name, address in plan.columns.items()},
         "targets": {t.name: {"key": t.pool.key, "rows": t.pool.n_rows} for t in plan.targets},
         "steps": [
             asdict(report) | {"made_by": texts[report.target, report.name]} for report in reports

@@ -6,22 +6,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from ..errors import ArtifactError, ConfigError, DataError
+from ..errors import ConfigError, DataError
 from ..scorers.sifd import threshold_of
 from ..scorers.tshirt import TShirt
-from ..stages.locations import Location, locate
-from ..stages.remote import is_file
 from ..stages.signals.neighbours import Neighbours
 from ..stages.tokenize import compared, token_texts
 from .config import Config
-from .files import readable
-from .folder import CONFIG, MANIFEST, RunFolder
-from .load import load
+from .finished import open_run
 from .plan import folder_of
-from .pool import find_pool
+from .pool import Pool
 from .round_files import known_places, read_round
+from .selection import REJECTED
 from .store import Address, Part, Store
 
 
@@ -84,19 +80,18 @@ def token_view(
         ConfigError: no finished run, or no such scorer in it.
         DataError: no such row, or its numbers are no longer in the store.
     """
-    folder = locate(run)
-    if not is_file(folder / MANIFEST):
-        raise ConfigError(f"{run!r} is not the folder of a finished run: it has no {MANIFEST}")
-    config = load(str(folder / CONFIG), allow_code=allow_code)
-    manifest = RunFolder(folder).manifest
+    found = open_run(run, allow_code)
+    config, manifest = found.config, found.manifest
     name, block = _scorer(config, scorer)
     signal = config.signals[block.signal]
     if not isinstance(signal, Neighbours):
         raise ConfigError(f"tokens are known of `neighbours`, but {block.signal} is another signal")
     keys = {step["name"]: step["key"] for step in manifest["steps"]}
-    line = _ledger_line(folder, row_id, name)
-    store = Store(locate(config.store))
-    part, place = _place(store, manifest["pool"]["key"], row_id)
+    line = found.line(row_id)
+    if line["outcome"] == REJECTED:
+        raise DataError(f"row {row_id} was rejected as it was read: {line['reason']}")
+    store = found.store
+    part, place = _place(store, found.pool, row_id)
     where = folder_of(signal, keys[block.signal])
     delta = _delta(store, signal, where, part, place)
     fitted = store.read_fitted(folder_of(block, keys[name]))
@@ -125,30 +120,7 @@ def _scorer(config: Config, name: str | None) -> tuple[str, TShirt]:
     return name, found[name]
 
 
-def _ledger_line(folder: Location, row_id: int, name: str) -> dict[str, Any]:
-    columns = ["row_id", "outcome", "reason"]
-    columns += [f"{name}.{kind}" for kind in ("score", "status", "copies")]
-    try:
-        table = pq.read_table(readable(folder / "ledger.parquet"), columns=columns)
-    except (pa.ArrowException, OSError) as error:
-        where = str(folder / "ledger.parquet")
-        raise ArtifactError(where, str(error).splitlines()[0]) from error
-    found = table.filter(pc.equal(table["row_id"], row_id)).to_pylist()
-    if not found:
-        raise DataError(f"no row {row_id} in this run; there are 0 to {len(table) - 1}")
-    if found[0]["outcome"] == "rejected":
-        raise DataError(f"row {row_id} was rejected as it was read: {found[0]['reason']}")
-    line: dict[str, Any] = found[0]
-    return line
-
-
-def _place(store: Store, pool_key: str, row_id: int) -> tuple[Part, int]:
-    pool = find_pool(store, pool_key)
-    if pool is None:
-        raise DataError(
-            f"the rows of this run are not in the store {str(store.root.absolute())!r}; a relative "
-            f"store is looked for in the current folder"
-        )
+def _place(store: Store, pool: Pool, row_id: int) -> tuple[Part, int]:
     part = [part for part in pool.parts if part.first <= row_id][-1]
     ids = store.read(part, {"row_id": Address("", "position")})["row_id"]
     return part, int(pc.index(pc.add(ids.cast(pa.int64()), part.first), row_id).as_py())
