@@ -15,7 +15,7 @@ from . import executor, ledger, manifest, selection
 from .compute import compute
 from .config import Config
 from .files import whole_file
-from .folder import LOG, USES, RunFolder, claim
+from .folder import LOG, SCORES, USES, RunFolder, claim
 from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pool_key, read_pool
@@ -145,11 +145,11 @@ def score(config: Config, reporter: Reporter) -> tuple[Location, pa.Table]:
         if not folder.is_done:  # such a one says already what it needs
             note_uses(folder.work, store, scored.pool, scored.plan)
             folder.publish([USES])
-        with whole_file(folder.path / "scores.parquet") as partial:
+        with whole_file(folder.path / SCORES) as partial:
             pq.write_table(table, partial, compression="zstd")
     finally:
         folder.release()
-    return folder.path / "scores.parquet", table
+    return folder.path / SCORES, table
 
 
 def undamaged(store: Store, config: Config, work: Callable[[], Made]) -> Made:

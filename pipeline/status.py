@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from ..errors import ConfigError
-from ..stages.locations import locate
+from ..stages.locations import Location, locate
 from ..stages.remote import is_file
 from .files import read, whole_file
-from .folder import CONFIG, MANIFEST, STATUS
+from .folder import CONFIG, MANIFEST, SCORES, STATUS
 from .heartbeat import BEAT_S, Doing
 
 LOST_S = 60.0  # without a sign of life: the process is gone, or its machine
@@ -103,6 +105,31 @@ class StatusFile:
                 partial.write_text(text + "\n", "utf-8")
 
 
+class _Facts(BaseModel):
+    """What a status file must hold to be shown; it may hold more."""
+
+    model_config = ConfigDict(extra="allow")
+
+    class Step(BaseModel):
+        """The step that runs."""
+
+        model_config = ConfigDict(extra="allow")
+        name: str
+        parts: int
+        parts_done: int
+        rows: int
+        rows_done: int
+        began: float
+
+    host: str
+    process: int
+    updated: float
+    steps_done: list[str]
+    failures: list[str]
+    workers: list[str] = []
+    step: Step | None = None
+
+
 @dataclass(frozen=True)
 class Status:
     """How a run is.
@@ -148,14 +175,24 @@ def status_of(run: str) -> Status:
     folder = locate(run)
     if not is_file(folder / CONFIG):
         raise ConfigError(f"{run!r} is not the folder of a run: it has no {CONFIG}")
-    path = folder / STATUS
-    facts: dict[str, Any] = {}
-    if is_file(path):
-        try:
-            facts = json.loads(read(path))
-        except ValueError as error:
-            raise ConfigError(f"{str(path)!r} is not readable JSON: {error}") from error
     if is_file(folder / MANIFEST):
-        return Status("done", facts)
-    silent = time.time() - facts.get("updated", 0.0)
-    return Status("working" if silent < LOST_S else "lost", facts, silent if facts else 0.0)
+        return Status("done", _facts(folder / STATUS, needed=False))
+    facts = _facts(folder / STATUS)
+    if not facts:
+        return Status("done" if is_file(folder / SCORES) else "lost", facts)
+    silent = time.time() - facts["updated"]
+    return Status("working" if silent < LOST_S else "lost", facts, silent)
+
+
+def _facts(path: Location, needed: bool = True) -> dict[str, Any]:
+    """What a status file says; nothing where there is none, or a damaged one is not needed."""
+    if not is_file(path):
+        return {}
+    try:
+        return _Facts.model_validate_json(read(path)).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        if not needed:
+            return {}
+        first = error.errors()[0]
+        why = " ".join(map(str, [*first["loc"], first["msg"]]))
+        raise ConfigError(f"{str(path)!r} is damaged: {why}; start the run again") from error
