@@ -24,6 +24,7 @@ from .rounds import Settle, Settling, find_rounds
 from .sources import pin_sources
 from .store import Store, open_store
 from .targets import as_pools, pin_targets
+from .task import no_exit
 from .training import prepared
 from .uses import note_uses
 from .warmups import needs_training, planned, warmed_up
@@ -161,7 +162,8 @@ def undamaged(store: Store, config: Config, work: Callable[[], Made]) -> Made:
     named = [Path(path) for s in config.signals.values() for path in getattr(s, "adapters", ())]
     for _ in range(MANY):
         try:
-            return work()
+            with no_exit():
+                return work()
         except ArtifactError as error:
             if Path(error.path).parent in named:
                 raise DataError(f"damaged file: {error}") from error

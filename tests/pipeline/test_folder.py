@@ -136,7 +136,7 @@ def test_its_files_are_on_the_disk_before_the_manifest_says_so(tmp_path, monkeyp
     synced, fsync = [], os.fsync
 
     def noting(handle):
-        synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")).name)
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", noting)
