@@ -109,10 +109,10 @@ class RayEngine:
         """
         if not tasks:
             return
+        needs = self.reserve(stage)  # before the imports: Ray reads then where to listen
         import ray
         from ray.exceptions import OutOfMemoryError, RayActorError
 
-        needs = self.reserve(stage)
         gpus = needs.get("GPU", 0.0)
         self._resize(min(self._n_workers(gpus), len(tasks)), gpus)
         jobs = Jobs(tasks)
