@@ -22,7 +22,7 @@ from ..stages.locations import Location
 from . import lookup
 from .access import AUTH, check_reachable, keep_to_ourselves
 from .config import EngineConfig
-from .crew import Crew
+from .crew import AHEAD, Crew
 from .heartbeat import PATIENCE_S, Doing
 from .suspect import Jobs, where
 from .task import Receipt, Task, compute, limit_threads, read
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AHEAD = 2  # parts that a worker with a GPU has at once: one is computed, the next prepared
 OBJECT_STORE_BYTES = 256 << 20  # receipts are small
 
 
@@ -116,7 +115,7 @@ class RayEngine:
         gpus = needs.get("GPU", 0.0)
         self._resize(min(self._n_workers(gpus), len(tasks)), gpus)
         jobs = Jobs(tasks)
-        crew = Crew(tasks[0].folder, ray.put(stage), AHEAD if gpus else 1)
+        crew = Crew(tasks[0].folder, ray.put(stage), prepares=bool(gpus))
         self._doing = crew.doing
         for worker in self._workers:  # a cluster may be slow to find room for it, or never do
             crew.begin(worker)
