@@ -6,6 +6,7 @@ Not imported: a script that the shell runs (see `desk`).
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -30,7 +31,8 @@ DRY += ("bench-paser", "chaos", "quickstart", "clean")
 
 
 def tamis(words: list[str]) -> list[str]:
-    """The command on few rows, in one process."""
+    """The command on few rows, in one process, or on two workers where it wants several."""
+    words = [re.sub(r"workers=\d+$", "workers=2", word) for word in words]
     command = words[0] if words else ""
     is_new = len(words) > 1 and "runs/" not in words[1]  # a replay takes the rows it had
     if command in ("plan", "select", "score", "warmup", "agreement") and is_new:
