@@ -17,7 +17,7 @@ from tamis.tests.docs.pages import ROOT, Block
 QUICKSTART = ROOT / "configs" / "quickstart"
 ROWS = 64  # of `my.jsonl` and others
 
-MODELS = ("gpt2", "MODEL", "DIR", "my/model", "path/to/model")
+MODELS = ("gpt2", "MODEL", "DIR", "my/model", "path/to/model", "path/to/pruned")
 """Stand for the embedded model."""
 ENCODERS = ("sentence-transformers/all-MiniLM-L6-v2",)
 """Stand for a tiny model of texts."""

@@ -27,6 +27,7 @@ from tamis.pipeline.cli import app
 from tamis.pipeline.config import Config
 from tamis.tests.docs import desk
 from tamis.tests.docs.pages import ROOT, Block, blocks, name_of, page_lines_without_fences, pages
+from typer.testing import CliRunner
 
 TIMEOUT_S = 600
 PAGES = [page for page in pages() if page.name != "CHANGELOG.md"]
@@ -210,13 +211,14 @@ def test_a_page_runs(page, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", [b for b in of_kind("yaml") if is_run(b)], ids=str)
-def test_a_config_can_be_planned(block, folder):
+def test_a_config_can_be_planned(block, folder, monkeypatch):
     for own in blocks(ROOT / block.page):
         if own.kind == "python" and (name := desk.file_name(own)):
             (folder / name).write_text(own.text + "\n")
     (folder / "block.yaml").write_text(yaml.safe_dump(on_the_desk(desk.completed(block))))
-    done = run(["tamis", "plan", "block.yaml", "--allow-code"], folder)
-    assert done.returncode == 0, done.stdout
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(app, ["plan", "block.yaml", "--allow-code"])
+    assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
 
 
 def on_the_desk(config):
