@@ -16,7 +16,7 @@ from . import executor, ledger, manifest, selection
 from .compute import compute
 from .config import Config
 from .files import remove, whole_file
-from .folder import LOG, STATUS, USES, RunFolder, claim
+from .folder import LOG, SCORES, STATUS, USES, RunFolder, claim
 from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pool_key, read_pool
@@ -26,6 +26,7 @@ from .sources import pin_sources
 from .status import preparing
 from .store import Store, open_store
 from .targets import as_pools, pin_targets
+from .task import no_exit
 from .training import prepared
 from .uses import note_uses
 from .warmups import needs_training, planned, warmed_up
@@ -149,11 +150,11 @@ def score(config: Config, reporter: Reporter) -> tuple[Location, pa.Table]:
         if not folder.is_done:  # such a one says already what it needs
             note_uses(folder.work, store, scored.pool, scored.plan)
             folder.publish([USES])
-        with whole_file(folder.path / "scores.parquet") as partial:
+        with whole_file(folder.path / SCORES) as partial:
             pq.write_table(table, partial, compression="zstd")
     finally:
         folder.release()
-    return folder.path / "scores.parquet", table
+    return folder.path / SCORES, table
 
 
 def undamaged(store: Store, config: Config, work: Callable[[], Made]) -> Made:
@@ -165,7 +166,8 @@ def undamaged(store: Store, config: Config, work: Callable[[], Made]) -> Made:
     named = [Path(path) for s in config.signals.values() for path in getattr(s, "adapters", ())]
     for _ in range(MANY):
         try:
-            return work()
+            with no_exit():
+                return work()
         except ArtifactError as error:
             if Path(error.path).parent in named:
                 raise DataError(f"damaged file: {error}") from error

@@ -16,11 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from ..errors import ConfigError
 from ..stages.locations import Location, locate
 from ..stages.remote import is_file
 from .files import read, whole_file
-from .folder import CONFIG, MANIFEST, STATUS
+from .folder import CONFIG, MANIFEST, SCORES, STATUS
 from .heartbeat import BEAT_S, Doing
 
 LOST_S = 60.0  # without a sign of life: the process is gone, or its machine
@@ -107,6 +109,31 @@ class StatusFile:
                 partial.write_text(text + "\n", "utf-8")
 
 
+class _Facts(BaseModel):
+    """What a status file must hold to be shown; it may hold more."""
+
+    model_config = ConfigDict(extra="allow")
+
+    class Step(BaseModel):
+        """The step that runs."""
+
+        model_config = ConfigDict(extra="allow")
+        name: str
+        parts: int = 0
+        parts_done: int = 0
+        rows: int | None
+        rows_done: int
+        began: float
+
+    host: str
+    process: int
+    updated: float
+    steps_done: list[str]
+    failures: list[str]
+    workers: list[str] = []
+    step: Step | None = None
+
+
 @dataclass(frozen=True)
 class Status:
     """How a run is.
@@ -153,16 +180,18 @@ def status_of(run: str) -> Status:
     """
     folder = locate(run)
     if is_file(folder / MANIFEST):
-        return Status("done", _facts(folder / STATUS))
-    before = _facts(preparing(folder))
+        return Status("done", _facts(folder / STATUS, needed=False))
+    before = _facts(preparing(folder), needed=False)
     silent = time.time() - before.get("updated", 0.0)
     if silent < LOST_S:
         return Status("preparing", before, silent)
     if not is_file(folder / CONFIG):
         raise ConfigError(f"{run!r} is not the folder of a run: it has no {CONFIG}")
     facts = _facts(folder / STATUS)
-    silent = time.time() - facts.get("updated", 0.0)
-    return Status("working" if silent < LOST_S else "lost", facts, silent if facts else 0.0)
+    if not facts:
+        return Status("done" if is_file(folder / SCORES) else "lost", facts)
+    silent = time.time() - facts["updated"]
+    return Status("working" if silent < LOST_S else "lost", facts, silent)
 
 
 def preparing(folder: Location) -> Location:
@@ -170,11 +199,15 @@ def preparing(folder: Location) -> Location:
     return folder.with_name(f".{folder.name}.{STATUS}")
 
 
-def _facts(path: Location) -> dict[str, Any]:
+def _facts(path: Location, needed: bool = True) -> dict[str, Any]:
+    """What a status file says; nothing where there is none, or a damaged one is not needed."""
     if not is_file(path):
         return {}
     try:
-        found: dict[str, Any] = json.loads(read(path))
-    except ValueError as error:
-        raise ConfigError(f"{str(path)!r} is not readable JSON: {error}") from error
-    return found
+        return _Facts.model_validate_json(read(path)).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        if not needed:
+            return {}
+        first = error.errors()[0]
+        why = " ".join(map(str, [*first["loc"], first["msg"]]))
+        raise ConfigError(f"{str(path)!r} is damaged: {why}; start the run again") from error

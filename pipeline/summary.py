@@ -103,7 +103,9 @@ def show_status(found: Status) -> RenderableType:
     lines = [found.state]
     if facts:
         lines[0] += f", process {facts['process']} on {facts['host']}"
-    if found.state == "lost":
+    if found.state == "lost" and not facts:
+        lines[0] += ": it has said nothing yet; start it again to go on"
+    elif found.state == "lost":
         lines[0] += f": nothing heard for {found.silent_s:,.0f} s; start it again to go on"
     if step := facts.get("step"):
         rows = f"{step['rows_done']:,} rows"

@@ -58,14 +58,41 @@ def test_a_run_of_which_nothing_is_heard_is_lost(run, monkeypatch):
 def test_a_finished_run(run):
     (run / "manifest.json").write_text("{}")
     assert status_of(str(run)).state == "done"
+    (run / "status.json").write_text("{broken")
+    assert status_of(str(run)).state == "done"
+
+
+def test_what_is_scored_alone_is_done_and_without_a_word_it_is_lost(run):
+    found = status_of(str(run))
+    assert found.state == "lost"
+    assert show_status(found).plain.startswith("lost: it has said nothing yet")
+    (run / "scores.parquet").write_bytes(b"")
+    assert status_of(str(run)).state == "done"
+
+
+def test_what_another_version_says_beside_is_kept(run):
+    StatusFile(run / "status.json").begin("base", 64, Parts(4, 0))
+    facts = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps(facts | {"mood": "good"}))
+    assert status_of(str(run)).as_json()["mood"] == "good"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{broken", "[]", "null", '{"updated": 1}', '{"updated": "x"}'),
+        '{"host": "h", "process": 1, "updated": 1, "steps_done": [], "failures": [], "step": {}}',
+    ],
+)
+def test_a_damaged_file(run, text):
+    (run / "status.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"status\.json' is damaged: .*; start the run again"):
+        status_of(str(run))
 
 
 def test_what_is_no_run(run, tmp_path):
     with pytest.raises(ConfigError, match=r"is not the folder of a run: it has no config\.yaml"):
         status_of(str(tmp_path / "none"))
-    (run / "status.json").write_text("{broken")
-    with pytest.raises(ConfigError, match="is not readable JSON"):
-        status_of(str(run))
 
 
 def test_without_a_path_nothing_is_written(tmp_path):
