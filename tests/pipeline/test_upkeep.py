@@ -95,6 +95,25 @@ def test_runs_of_other_stores_do_not_count(tmp_path):
     assert {entry.runs for entry in entries(tmp_path)} == {(str(tmp_path / "runs" / "here"),)}
 
 
+def test_a_store_is_the_same_by_whatever_way_it_is_named(tmp_path):
+    """Else a run would seem to be on another store, and all it needs to be idle."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    for n, store in enumerate(("link/store", "runs/../store")):
+        select(run_config(tmp_path, name=f"n{n}", store=str(tmp_path / store)), quiet())
+        assert all(str(tmp_path / f"runs/n{n}") in entry.runs for entry in entries(tmp_path))
+    found = Store(tmp_path / "link" / "store")
+    assert len(uses_in(found, [str(tmp_path / "runs")])) == 2
+
+
+@pytest.mark.parametrize("text", [None, "{broken", '{"parts": [], "by a newer version": 1}'])
+def test_of_a_run_whose_parts_are_not_known_nothing_is_idle(tmp_path, text):
+    select(run_config(tmp_path), quiet())
+    (path,) = (tmp_path / "store").glob("pools/*/pool.json")
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(ConfigError, match=r"runs/run needs the pool .* no readable pool\.json"):
+        entries(tmp_path)
+
+
 def test_mistakes(tmp_path):
     with pytest.raises(ConfigError, match="none' is no folder of runs"):
         uses_in(Store(tmp_path), [str(tmp_path / "none")])
