@@ -98,7 +98,7 @@ def test_something_that_does_not_speak_http():
         thread = threading.Thread(target=greet)
         thread.start()
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        with pytest.raises(PlanError, match="no dashboard of Ray there: BadStatusLine: SSH-2.0"):
+        with pytest.raises(PlanError, match=r"no dashboard of Ray there: BadStatusLine: SSH-2\.0"):
             headers_for(address, no_auth=False)
         thread.join()
 
