@@ -1,3 +1,4 @@
+import os
 import time
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 from tamis.errors import ConfigError
 from tamis.pipeline.files import files_below, remove
 from tamis.pipeline.run import select
+from tamis.pipeline.status import StatusFile, preparing
 from tamis.pipeline.store import Store
 from tamis.pipeline.upkeep import YOUNG_S, drop, look, uses_in
 from tamis.stages.locations import locate
@@ -87,6 +89,17 @@ def test_a_run_that_works_is_not_disturbed(tmp_path):
     (result.folder.path / "manifest.json").unlink()
     with pytest.raises(ConfigError, match="works right now; wait until it has ended"):
         entries(tmp_path)
+
+
+def test_a_run_that_only_reads_yet_is_not_disturbed_either(tmp_path):
+    select(run_config(tmp_path), quiet())
+    file = preparing(tmp_path / "runs" / "next")
+    StatusFile(file).begin("read", None)
+    with pytest.raises(ConfigError, match="next works right now; wait until it has ended"):
+        entries(tmp_path)
+    os.utime(file, (0, 0))  # what it says counts, not when the file was touched
+    file.write_text(file.read_text().replace('"updated": ', '"updated": 0, "was": '))
+    assert entries(tmp_path)  # of a process that is gone
 
 
 def test_runs_of_other_stores_do_not_count(tmp_path):
