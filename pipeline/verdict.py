@@ -103,11 +103,10 @@ def verdict(run: Finished, line: Mapping[str, Any]) -> Verdict:
     at = names.index(line["step"])
     selector, passage = run.config.selector[at], every[at]
     step = f"{passage.step} (step {at + 1} of {len(every)})"
-    unit = "step" if at < len(every) - 1 else "selection"
+    does = "keeps" if at == len(every) - 1 else "lets pass"
     place = (
-        f"rank {line['rank']:,} of {passage.reached:,} rows that came to {passage.step}{_by(selector)}, "
-        f"which "
-        f"{'keeps' if unit == 'selection' else 'lets pass'} {passage.kept:,}{_margin(line)}"
+        f"rank {line['rank']:,} of {passage.reached:,} rows that came to {passage.step}"
+        f"{_by(selector)}, which {does} {passage.kept:,}{_margin(line)}"
     )
     return Verdict(
         f"{line['outcome']} by {step}",
