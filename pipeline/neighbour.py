@@ -7,19 +7,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ..errors import ArtifactError, DataError
 from ..scorers.matrices import matrix, unit
-from ..stages.readers import find_files
-from ..stages.remote import is_dir
 from ..stages.text_likeness import METHOD, likeness
-from .files import readable
 from .finished import Finished
+from .kept_rows import kept_messages
 from .row_search import lines
 from .selection import KEPT
 
-AT_ONCE = 4096  # kept rows read at a time
 EMBEDDING = ".embedding"
 
 
@@ -96,7 +92,7 @@ def _by_words(run: Finished, kept: pa.Table, text: str) -> tuple[int, float, str
     ids, wanted = list[np.ndarray](), kept["row_id"].to_numpy()
 
     def texts() -> Iterator[Sequence[str]]:
-        for table in _kept_messages(run):
+        for table in kept_messages(run):
             some = _among(table, wanted)
             ids.append(some["row_id"].to_numpy())
             yield [text_of(messages) for messages in some["messages"].to_pylist()]
@@ -120,21 +116,6 @@ def _among(table: pa.Table, ids: np.ndarray) -> pa.Table:
 def text_of(messages: Sequence[dict[str, Any]]) -> str:
     """Return what the messages of a row say, one after the other."""
     return "\n".join(message["content"] or "" for message in messages)
-
-
-def _kept_messages(run: Finished) -> Iterator[pa.Table]:
-    """`row_id` and `messages` of the kept rows: from the curated folder, or else the store."""
-    folder = run.folder / "curated"
-    if not is_dir(folder):
-        yield from run.tables(["messages"])
-        return
-    for path in find_files(folder):
-        try:
-            file = pq.ParquetFile(readable(path))
-            for batch in file.iter_batches(AT_ONCE, columns=["row_id", "messages"]):
-                yield pa.Table.from_batches([batch])
-        except (pa.ArrowException, OSError) as error:
-            raise ArtifactError(str(path), str(error).splitlines()[0]) from error
 
 
 def _first_turn(run: Finished, row_id: int) -> str | None:
