@@ -78,7 +78,7 @@ class Moved:
 
     Attributes:
         row_id: on the side that keeps it.
-        other_row_id: on the other.
+        other_row_id: on the other; None where rows chosen elsewhere do not have it.
         rank: on the side that keeps it; None for rows chosen elsewhere.
         step, reason, other_rank: where it ended on the other, why, and its rank there.
         percentile: of the score that the other goes by.
@@ -86,7 +86,7 @@ class Moved:
     """
 
     row_id: int
-    other_row_id: int
+    other_row_id: int | None
     rank: int | None
     step: str
     reason: str
@@ -160,7 +160,8 @@ def compare(a: Side, b: Side, reading: Reading | None = None, shown: int = SHOWN
     missing = list[str]()
     moved, n_moved = [], []
     for own, other, places in ((a, b, to_b), (b, a, to_a)):
-        rows = np.flatnonzero(own.kept & (places >= 0) & ~_kept_there(other, places))
+        known = (places >= 0) | (other.run is None)  # what nobody chose has no line there
+        rows = np.flatnonzero(own.kept & known & ~_kept_there(other, places))
         n_moved.append(len(rows))
         moved.append(_moved(own, other, places, _surest(own, rows)[:shown], missing))
     lengths, clusters = None, None
@@ -248,7 +249,8 @@ def _moved(
     own: Side, other: Side, places: np.ndarray, rows: np.ndarray, missing: list[str]
 ) -> tuple[Moved, ...]:
     mine = own.rows.take(pa.array(rows)).to_pylist()
-    theirs = other.rows.take(pa.array(places[rows])).to_pylist()
+    at = pa.array(places[rows], mask=places[rows] < 0)
+    theirs = other.rows.take(at).to_pylist()
     by = (other.order or "").removesuffix("score") + "percentile"
     named, lines_ = (own, mine) if own.run else (other, theirs)
     texts: Sequence[str | None] = [None] * len(rows)

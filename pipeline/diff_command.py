@@ -70,8 +70,9 @@ def show_diff(found: "Diff", shown: int) -> RenderableType:
 
     parts: list[RenderableType] = [Text(printable("\n".join(sides_in_words(found))))]
     parts += [Text(printable(line)) for line in correlations_in_words(found)]
+    known = "" if found.reading else " that B knows"
     if found.n_only_a:
-        parts += [Text(), Text(f"A alone keeps {found.n_only_a:,} that B knows; the surest:")]
+        parts += [Text(), Text(f"A alone keeps {found.n_only_a:,}{known}; the surest:")]
         parts.append(_moved(found.only_a[:shown], "A", "B"))
     if found.n_only_b:
         best = "the first" if found.reading else "the surest"
@@ -88,7 +89,7 @@ def _moved(rows: "Sequence[Moved]", own: str, other: str) -> Table:
 
     shown = Table(box=SIMPLE, pad_edge=False)
     shown.add_column("row", justify="right", no_wrap=True)
-    apart = any(row.row_id != row.other_row_id for row in rows)
+    apart = any(row.other_row_id not in (None, row.row_id) for row in rows)
     if apart:
         shown.add_column(f"row in {other}", justify="right", no_wrap=True)
     shown.add_column(f"rank in {own}", justify="right", no_wrap=True)

@@ -55,7 +55,7 @@ def _moved(own: str, other: str, rows: Sequence[Moved], n: int) -> Markup:
         of.Column(f"above in {other}", ".1%", "share of the scored rows with a lower score"),
         of.Column("text", is_wide=True),
     )
-    lines = [
+    lines: list[tuple[of.Cell, ...]] = [
         (
             row.row_id,
             row.other_row_id,
@@ -68,7 +68,7 @@ def _moved(own: str, other: str, rows: Sequence[Moved], n: int) -> Markup:
         for row in rows
     ]
     best = "first" if rows and rows[0].rank is None else "surest"
-    said = f"{n:,} rows that {other} knows and does not keep; here are the {best} {len(rows)}."
+    said = f"{n:,} rows that {other} could have kept and did not; here are the {best} {len(rows)}."
     table = of.table(columns, lines, search=True)
     return of.section(f"Kept by {own} alone", of.paragraph(said), table)
 
@@ -76,7 +76,7 @@ def _moved(own: str, other: str, rows: Sequence[Moved], n: int) -> Markup:
 def _lengths(spreads: Sequence[Spread]) -> Markup:
     columns = [of.Column("characters"), of.Column("side"), of.Column("mean", ",.0f")]
     columns += [of.Column(f"{quantile:.0%}", ",.0f") for quantile in QUANTILES]
-    lines = [
+    lines: list[tuple[of.Cell, ...]] = [
         (own.part, side, mean, *marks)
         for own in spreads
         for side, mean, marks in zip("AB", own.mean, own.quantiles, strict=True)

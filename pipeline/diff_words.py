@@ -7,15 +7,15 @@ def sides_in_words(found: Diff) -> list[str]:
     """Return what each side is, what they share, and what they do not know of each other."""
     lines = [_side("A", found.a), _side("B", found.b)]
     if found.reading is not None:
-        own = found.reading
+        read = found.reading
         lines.append(
-            f"   B was chosen elsewhere: {own.n:,} rows read, {own.n_rejected:,} of them unusable, "
-            f"{own.n_matched:,} found in the pool of A"
+            f"   B was chosen elsewhere: {read.n:,} rows read, {read.n_rejected:,} of them "
+            f"unusable, {read.n_matched:,} found in the pool of A"
         )
     elif found.a.budget != found.b.budget:
         lines.append(f"   the budgets differ: {found.a.budget} and {found.b.budget}")
     for side, other, own in (("A", "B", found.a), ("B", "A", found.b)):
-        if own.unknown and (side == "A" or found.reading is None):
+        if own.unknown and found.reading is None:
             lines.append(
                 f"   {own.unknown:,} rows of {side} are unknown to {other}, among them "
                 f"{own.kept_unknown:,} that {side} keeps"

@@ -164,8 +164,8 @@ def _examples(run: Finished, line: Mapping[str, Any], missing: list[str]) -> lis
         if target not in run.manifest.get("targets", {}):
             continue
         subtask, query = line.get(f"{scorer}.subtask"), line.get(f"{scorer}.query")
-        at = (target, query, None)
-        at = at if at in whys else (target, query, subtask)
+        same = (str(target), query, None)
+        at = same if same in whys else (str(target), query, subtask)
         whys.setdefault(at, []).append(f"{scorer} finds it the most alike")
     return [
         Example(target, query, subtask, " and ".join(why), _example(run, target, query, missing))

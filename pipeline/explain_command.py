@@ -173,7 +173,7 @@ def _example(one: "Example") -> str:
 
 
 def _said(message: Mapping[str, Any]) -> str:
-    return message["content"] or message.get("tool_calls", "")
+    return str(message["content"] or message.get("tool_calls", ""))
 
 
 def _cut(text: str, most: int) -> str:

@@ -5,7 +5,7 @@ are found, and more where a choice comes to their end: a whole order of every qu
 much memory as the numbers again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from ...errors import ContractError, PlanError
 from .base import OVER_BUDGET, Budget, Choice
 from .vectors import even
 
-QUERY_WORDS: Mapping[str, str] = {"query": "it was taken for the example {detail} of the target"}
+QUERY_WORDS = {"query": "it was taken for the example {detail} of the target"}
 
 
 @dataclass(frozen=True)
