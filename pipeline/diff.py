@@ -29,6 +29,7 @@ class Count:
         budget: in words; empty for rows chosen elsewhere.
         contents: different ones in its pool; of rows chosen elsewhere among the rows.
         kept: of these.
+        rows: kept rows, those of one content counted apart.
         unknown: contents of its pool that the other side does not know.
         kept_unknown: of the kept ones.
     """
@@ -37,6 +38,7 @@ class Count:
     budget: str
     contents: int
     kept: int
+    rows: int
     unknown: int
     kept_unknown: int
 
@@ -202,7 +204,7 @@ def _kept_there(other: Side, places: np.ndarray) -> np.ndarray:
 
 def _count(side: Side, places: np.ndarray) -> Count:
     unknown, kept = places < 0, side.kept
-    numbers = len(kept), kept.sum(), unknown.sum(), (unknown & kept).sum()
+    numbers = len(kept), kept.sum(), side.n_rows, unknown.sum(), (unknown & kept).sum()
     return Count(side.name, side.budget, *map(int, numbers))
 
 

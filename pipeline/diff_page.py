@@ -38,8 +38,8 @@ def _overlap(found: Diff) -> Markup:
     tiles = [
         of.Tile("both keep", f"{own.both:,}", f"by chance {own.by_chance:,.1f}", is_key=True),
         of.Tile("Jaccard", f"{own.jaccard:.3f}", "of all that either keeps"),
-        of.Tile("A alone", f"{found.a.kept - own.both:,}", f"of {found.a.kept:,} kept"),
-        of.Tile("B alone", f"{found.b.kept - own.both:,}", f"of {found.b.kept:,} kept"),
+        of.Tile("A alone", f"{found.a.kept - own.both:,}", f"of {found.a.kept:,} different rows"),
+        of.Tile("B alone", f"{found.b.kept - own.both:,}", f"of {found.b.kept:,} different rows"),
     ]
     sides = [of.paragraph(line.strip(), quiet=True) for line in sides_in_words(found)[:-1]]
     return of.section("Overlap", of.tiles(tiles), of.paragraph(overlap_in_words(found)), *sides)

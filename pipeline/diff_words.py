@@ -44,13 +44,15 @@ def fate(row: Moved) -> str:
     if row.other_rank is not None:
         parts.append(f"rank {row.other_rank:,}")
     if row.percentile is not None:
-        parts.append(f"score above {row.percentile:.1%}")
+        parts.append(f"score above {row.percentile:.1%} of rows")
     return ", ".join(parts)
 
 
 def _side(name: str, own: Count) -> str:
-    budget = f" (budget {own.budget})" if own.budget else ""
-    return f"{name}  {own.name}: keeps {own.kept:,} of {own.contents:,} different rows{budget}"
+    budget = f", of a budget of {own.budget}" if own.budget else ""
+    pool = f"; the pool has {own.contents:,} different rows" if own.budget else ""
+    rows = f"{own.rows:,} rows" + (f", {own.kept:,} different" if own.rows > own.kept else "")
+    return f"{name}  {own.name}: keeps {rows}{budget}{pool}"
 
 
 def _correlation(own: Correlation) -> str:

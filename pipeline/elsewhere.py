@@ -120,7 +120,9 @@ def _side(path: str, rows: _Rows, pool: pa.Table) -> Side:
         "rank": pa.nulls(len(ids), pa.int64()),
     }
     lengths = np.array(rows.lengths, dtype=np.int64)
-    return Side(path, pa.table(columns), lengths=Lengths(lengths[:, 0], lengths[:, 1]))
+    return Side(
+        path, pa.table(columns), lengths=Lengths(lengths[:, 0], lengths[:, 1]), n_rows=len(rows.ids)
+    )
 
 
 def _other_names(row: Mapping[str, Any]) -> Iterator[str]:

@@ -46,6 +46,7 @@ class Side:
         order: the score that the last selector goes by.
         budget: in words.
         lengths: of rows chosen elsewhere.
+        n_rows: kept rows, those of one content counted apart.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Side:
     order: str | None = None
     budget: str = ""
     lengths: Lengths | None = None
+    n_rows: int = 0
 
     @property
     def kept(self) -> np.ndarray:
@@ -95,7 +97,7 @@ def side_of(run: Finished, name: str) -> Side:
     table = lines(run, [*HEAD, *scored], pc.field("outcome") != REJECTED)
     limit, cost = run.manifest["budget"]["limit"], run.manifest["budget"]["cost"]
     budget = f"{limit:,} {'rows' if cost is None else 'answer tokens'}"
-    return Side(name, distinct(table), run, order_of(run), budget)
+    return Side(name, distinct(table), run, order_of(run), budget, n_rows=run.manifest["rows_kept"])
 
 
 def distinct(table: pa.Table) -> pa.Table:

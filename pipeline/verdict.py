@@ -170,12 +170,12 @@ def _budget(run: Finished, line: Mapping[str, Any], at: int, every: tuple[Passag
     moving = [p.step for p, s in zip(every[:at], selectors, strict=False) if s.growth != "never"]
     is_kept, is_last = line["outcome"] == KEPT, at == len(every) - 1
     over = line["reason"] == OVER_BUDGET
-    ask = "only a run with another budget tells"
+    ask = "only a run with it tells"
     if moving:
         return f"{moving[0]} before it goes by the budget as well; {ask}"
     if own.growth == "anew":
-        kind = "leaves it in" if is_kept else "lets it in"
-        return f"{name} may choose other rows with another budget; which budget {kind}, {ask}"
+        kind = "how small a budget still keeps it" if is_kept else "which budget lets it in"
+        return f"{name} may choose other rows with another budget; {kind}, {ask}"
     if (not is_kept and not over) or (own.growth == "never" and not is_last):
         return f"{NEVER}: {name} drops it whatever the budget"
     if not is_last:

@@ -116,7 +116,7 @@ def test_duplicates_count_once(tmp_path):
     """Row 9 stands there three times, and takes three places of the budget."""
     one = run_of(tmp_path, "one", [*range(10), 9, 9])
     found = diff(one, run_of(tmp_path, "two", range(10)))
-    assert (found.a.contents, found.a.kept, found.b.kept) == (10, 2, 4)
+    assert (found.a.contents, found.a.kept, found.a.rows, found.b.kept) == (10, 2, 4, 4)
     assert found.overlap.both == 2 and found.n_only_a == 0
 
 

@@ -36,12 +36,12 @@ def test_in_the_terminal(runs):
     said = invoke(*runs, "--rows", "2")
     assert said.exit_code == 0
     for text in (
-        "keeps 10 of 40 different rows (budget 10 rows)",
+        "keeps 10 rows, of a budget of 10 rows; the pool has 40 different rows",
         "the budgets differ: 10 rows and 5 rows",
         "both keep 0 (Jaccard 0.000); random choices of these sizes would share 1.2",
         "rank correlation of long.score of A and rated.score of B: -1.000 (Spearman, 40 rows)",
         "A alone keeps 10 that B knows; the surest:",
-        "top_k: over budget, rank 40, score above 0.0%",
+        "top_k: over budget, rank 40, score above 0.0% of rows",
         "Question 1 ",
     ):
         assert text in said.output, text

@@ -5,8 +5,8 @@ from tamis.pipeline.diff_words import correlations_in_words, fate, overlap_in_wo
 from tamis.pipeline.drift import Mix
 from tamis.pipeline.elsewhere import Reading
 
-A = Count("runs/a", "1,000 rows", 20_000, 1_000, 0, 0)
-B = Count("runs/b", "2,000 rows", 25_000, 2_000, 5_000, 300)
+A = Count("runs/a", "1,000 rows", 20_000, 1_000, 1_000, 0, 0)
+B = Count("runs/b", "2,000 rows", 25_000, 2_000, 2_001, 5_000, 300)
 MOVED = Moved(7, 7, 1, "top_k", "over budget", 1_234, 0.955, "text")
 FOUND = Diff(
     A,
@@ -27,8 +27,10 @@ FOUND = Diff(
 
 def test_sides():
     assert sides_in_words(FOUND) == [
-        "A  runs/a: keeps 1,000 of 20,000 different rows (budget 1,000 rows)",
-        "B  runs/b: keeps 2,000 of 25,000 different rows (budget 2,000 rows)",
+        "A  runs/a: keeps 1,000 rows, of a budget of 1,000 rows; the pool has 20,000 different "
+        "rows",
+        "B  runs/b: keeps 2,001 rows, 2,000 different, of a budget of 2,000 rows; the pool has "
+        "25,000 different rows",
         "   the budgets differ: 1,000 rows and 2,000 rows",
         "   5,000 rows of B are unknown to A, among them 300 that B keeps",
         "both keep 400 (Jaccard 0.154); random choices of these sizes would share 80.0, so it is "
@@ -60,5 +62,5 @@ def test_correlations():
 
 
 def test_where_a_row_ended():
-    assert fate(MOVED) == "top_k: over budget, rank 1,234, score above 95.5%"
+    assert fate(MOVED) == "top_k: over budget, rank 1,234, score above 95.5% of rows"
     assert fate(Moved(7, 7, 1, "", "", None, None, None)) == "not chosen"
