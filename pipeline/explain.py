@@ -1,5 +1,6 @@
 """Everything that a run knows about one of its rows: what was decided, why, and what is near."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -98,8 +99,9 @@ class Explanation:
     missing: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the same in plain values."""
-        return asdict(self)
+        """Return the same in plain values; numbers that JSON lacks as their names."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
 
 
 def explain(run: Finished, row_id: int) -> Explanation:
@@ -140,6 +142,14 @@ def explain(run: Finished, row_id: int) -> Explanation:
         neighbour,
         tuple(missing),
     )
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    if isinstance(value, dict):
+        return {name: _plain(own) for name, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(own) for own in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _score(line: Mapping[str, Any], scorer: str) -> Score:
