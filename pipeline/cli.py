@@ -34,6 +34,7 @@ from .plan_command import plan
 from .prune import prune
 from .store_commands import commands as store_commands
 from .submit import submit
+from .sweep_command import sweep
 from .view_commands import status, tokens
 
 app = typer.Typer(
@@ -135,6 +136,7 @@ def warmup(
 
 
 app.command()(plan)
+app.command()(sweep)
 app.command()(status)
 app.command()(tokens)
 app.command()(prune)

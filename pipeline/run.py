@@ -1,6 +1,6 @@
 """A run from config to curated dataset, top to bottom."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from ..errors import ArtifactError, DataError
 from ..stages.locations import Location
+from ..stages.selectors.base import Selector
 from . import executor, ledger, manifest, selection
 from .compute import compute
 from .config import Config
@@ -90,7 +91,12 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
 
 
 def score_pool(
-    config: Config, store: Store, name: str, reporter: Reporter, settle: Settle = "none"
+    config: Config,
+    store: Store,
+    name: str,
+    reporter: Reporter,
+    settle: Settle = "none",
+    also: Sequence[Selector] = (),
 ) -> Scored:
     """Compute every column that a pinned config plans.
 
@@ -100,6 +106,7 @@ def score_pool(
         name: the key of the pool.
         reporter: shows the progress.
         settle: which rows take part in later rounds of a signal.
+        also: selectors whose columns are computed and read beside those of the config's own.
 
     Raises:
         TamisError: what stopped it; all that was computed is kept.
@@ -108,13 +115,14 @@ def score_pool(
     def check(pool: Pool, plan: Plan) -> None:
         find_rounds(plan, config.selector, settle)
 
-    pool, plan = _open(config, store, name, reporter, check)
+    wide = config.model_copy(update={"selector": [*also, *config.selector]})
+    pool, plan = _open(wide, store, name, reporter, check)
     spent: tuple[int, int] | None = None
     rounds = find_rounds(plan, config.selector, settle)
     engine = executor.open_engine(config.engine, store.root)
     try:
         reports = compute(plan, pool, store, engine, reporter)
-        table = selection.read_scored(config, pool, plan, store)
+        table = selection.read_scored(wide, pool, plan, store)
         if rounds is not None:
             budget = selection.budget_of(config.budget, pool.n_rows, plan.cost)
             settling = Settling(rounds, config.selector, budget, pool, store, settle)
