@@ -13,6 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import TamisError
+from .doctor_command import doctor
 from .load import load
 from .logs import Reporter, printable, show
 from .options import (
@@ -137,6 +138,7 @@ def warmup(
 
 app.command()(plan)
 app.command()(sweep)
+app.command()(doctor)
 app.command()(status)
 app.command()(tokens)
 app.command()(prune)
