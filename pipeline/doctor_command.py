@@ -47,7 +47,8 @@ def doctor(
 def line(finding: Finding) -> Text:
     """Return a finding as it is shown, its advice below it."""
     said = printable(finding.said)
-    shown = Text(f"{finding.verdict:<6}", STYLES[finding.verdict])
+    shown = Text(no_wrap=True, overflow="ignore")  # to be found by a search, and copied
+    shown.append(f"{finding.verdict:<6}", STYLES[finding.verdict])
     shown.append(f"{finding.name:<{WIDTH}} {said}", "default")
     if finding.advice and finding.verdict != "OK":
         shown.append(f"\n{'':<{6 + WIDTH}} {printable(finding.advice)}", "default")

@@ -178,4 +178,7 @@ def _line(choices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             line[name] = {"mean": mean, "low": low, "high": high}
         else:
             line[name] = None
+    if first["seed"] is not None and line["overlap.random"]:  # of pairs, not of their means
+        ends = {"low": line["overlap.random_low"]["low"]}
+        line["overlap.random"] |= ends | {"high": line["overlap.random_high"]["high"]}
     return line

@@ -47,9 +47,8 @@ def _figures(pool: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Tab
     shown.add_row("pool", f"{pool['rows']:,}", NONE, NONE, length, "1.00", "0.0%")
     for cell in cells:
         common = share(cell["overlap.random"])
-        if cell["method"] == RANDOM and cell["overlap.random_low"] is not None:
-            low, high = cell["overlap.random_low"], cell["overlap.random_high"]
-            common = f"{low['low']:.1%} to {high['high']:.1%}"
+        if cell["method"] == RANDOM and cell["overlap.random"] is not None:
+            common = f"{cell['overlap.random']['low']:.1%} to {cell['overlap.random']['high']:.1%}"
         shown.add_row(
             Text(printable(cell["method"])),
             f"{middle(cell['kept']):,.0f}",

@@ -38,11 +38,12 @@ def examine(asked: Asked) -> Iterator[Finding]:
     """Yield what each check found, as soon as it is known."""
     if not (asked.address or os.environ.get("RAY_ADDRESS")):
         keep_to_ourselves()  # before the first import of Ray, which reads it
-    for check in _checks(asked):
+    for check in checks(asked):
         yield check()
 
 
-def _checks(asked: Asked) -> Iterator[Check]:
+def checks(asked: Asked) -> Iterator[Check]:
+    """Yield every check, in order."""
     yield from library_checks()
     yield from machine_checks(asked.store, asked.out)
     if asked.online:

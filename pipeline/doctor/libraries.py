@@ -39,7 +39,7 @@ EXTRAS = {
 def library_checks() -> Iterator[Check]:
     """Yield a check of Python, and one for each library that Tamis names."""
     yield python
-    pins = tested(PINS.read_text("utf-8"))
+    pins = pinned_versions(PINS.read_text("utf-8"))
     for requirement in needed():
         yield partial(library, requirement, pins.get(canonicalize_name(requirement.name)))
 
@@ -64,7 +64,7 @@ def needed() -> list[Requirement]:
     return list(found.values())
 
 
-def tested(pins: str) -> dict[str, str]:
+def pinned_versions(pins: str) -> dict[str, str]:
     """Return the versions of a constraints file by canonical name."""
     pairs = (line.split("==") for line in pins.splitlines() if "==" in line)
     return {canonicalize_name(name): pinned.strip() for name, pinned in pairs}

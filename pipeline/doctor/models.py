@@ -35,7 +35,7 @@ def model(place: str, name: str) -> Finding:
     except (ImportError, OSError) as error:
         return Finding(name, "MAJOR", f"libraries are broken: {error}", "see their lines above")
     except TamisError as error:
-        advice = "its scores would be wrong: take a model of a family that the README names"
+        advice = "no run can use it; models of the families that the README names can be used"
         return Finding(name, "MAJOR", str(error), advice)
     kind, words = type(lm.backbone).__name__, len(lm.tokenizer)
     said = f"{kind}, {words:,} tokens, {dtype} on {device} by {lm.kernel}: as its own logits"

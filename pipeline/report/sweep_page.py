@@ -5,10 +5,40 @@ from typing import Any
 
 from markupsafe import Markup
 
-from .page import Cell, Column, Tile, heading, note, page, paragraph, section, table, tiles
+from .page import (
+    Cell,
+    Column,
+    Tile,
+    figure,
+    heading,
+    legend,
+    note,
+    page,
+    paragraph,
+    section,
+    side_by_side,
+    table,
+    tiles,
+)
+from .sweep_charts import Figures, dots
 
 FAULT, JACCARD = "fault.", "jaccard."
-RANDOM = "random"
+RANDOM, OWN = "random", "selection"
+ANY = f"{FAULT}any"
+TITLES = {
+    "overlap.selection": "Rows that the config's own choice keeps too",
+    "overlap.random": "Rows that a random choice keeps too",
+    "length.ratio": "Length of the answers",
+    "sources.distance": "Shift of the sources",
+    ANY: "Faulty rows",
+}
+UNITS = {
+    "overlap.selection": "share of the rows",
+    "overlap.random": "share of the rows",
+    "length.ratio": "times the pool's",
+    "sources.distance": "total variation from the pool",
+    ANY: "share of the rows",
+}
 
 Line = Mapping[str, Any]
 
@@ -50,10 +80,36 @@ def _budget(pool: Line, cells: Sequence[Line], seeds: int) -> list[Markup]:
         "method looks for, it has about as many rows in common with a random choice as the budget "
         "is of the pool. Sources: 0 % is the mix of the pool, 100 % has nothing in common with it."
     )
-    parts = [paragraph(explained, quiet=True), _figures(pool, cells)]
+    parts = [paragraph(explained, quiet=True), _charts(pool, cells), _figures(pool, cells)]
     if any(name.startswith(FAULT) for name in pool):
         parts += [heading("Faulty rows among those kept"), _faults(pool, cells)]
     return [*parts, heading("Rows in common: Jaccard index"), _common(cells)]
+
+
+def _charts(pool: Line, cells: Sequence[Line]) -> Markup:
+    """A chart of every figure that tells methods apart here."""
+    has_own = cells[0]["overlap.selection"] is not None and len(cells) > 2  # itself and random
+    common = "overlap.selection" if has_own else "overlap.random"
+    wanted = [(common, TITLES[common], None), ("length.ratio", TITLES["length.ratio"], 1.0)]
+    if len(pool["sources"]) > 1:
+        wanted.append(("sources.distance", TITLES["sources.distance"], None))
+    if ANY in pool:
+        wanted.append((ANY, TITLES[ANY], pool[ANY]))
+    drawn = [figure(_chart(cells, name, whole), title=title) for name, title, whole in wanted]
+    colours = (("kept", "a method"), ("random", "random: mean and range"), ("pool", "the pool"))
+    return Markup("{}{}").format(legend(*colours), side_by_side(*drawn))
+
+
+def _chart(cells: Sequence[Line], name: str, whole: float | None) -> Markup:
+    """A chart of one figure."""
+    shown = "{:.2f}".format if name == "length.ratio" else "{:.1%}".format
+    itself = (RANDOM, OWN) if name == "overlap.selection" else (RANDOM,)
+    methods = [(c["method"], c[name]) for c in cells if c["method"] not in itself]
+    random = next(cell[name] for cell in cells if cell["method"] == RANDOM)
+    chance = (random["mean"], random["low"], random["high"]) if random else (0.0, 0.0, 0.0)
+    said = "; ".join(f"{method} {shown(value)}" for method, value in methods)
+    says = f"{TITLES[name]}: {said}; random {shown(chance[1])} to {shown(chance[2])}"
+    return dots(Figures(UNITS[name], methods, chance, shown, whole), says)
 
 
 def _figures(pool: Line, cells: Sequence[Line]) -> Markup:

@@ -57,6 +57,8 @@ def test_lines_are_means_and_ranges_over_the_seeds():
         "low": pytest.approx(100 / 3),
         "high": 50,
     }
+    third = pytest.approx(2 / 3)
+    assert found[2]["overlap.random"] == {"mean": third, "low": third, "high": third}
     assert found[2]["jaccard.top a"]["low"] == pytest.approx(1 / 5)
     assert not any(name.startswith("fault.") for name in found[0])
 
