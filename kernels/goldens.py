@@ -5,7 +5,7 @@ Each is a small function of the device and the backend; `expected` is what it mu
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log
+from math import log, sqrt
 
 import torch
 from torch import Tensor
@@ -95,7 +95,7 @@ def _noise(device: str, backend: Backend) -> Tensor:
 def _projection(device: str, backend: Backend) -> Tensor:
     """Row 0 of the signs: those of a one at the first of two numbers."""
     one = torch.tensor([[1.0, 0.0]], device=device)
-    return project(one, 0, 32, backend=backend) * 32**0.5
+    return project(one, 0, 32, backend=backend) * sqrt(32)
 
 
 def _adam(device: str, backend: Backend) -> Tensor:

@@ -153,14 +153,15 @@ def _scored(
     also = [selector for chain in methods.values() for selector in chain]
     costly = [b for b in budgets.values() if b.answer_tokens is not None]
     if not any(signal.n_rounds > 1 for signal in config.signals.values()):
-        wide = config.model_copy(update={"selector": [], "budget": (costly or [None])[0]})
+        budget = costly[0] if costly else None
+        wide = config.model_copy(update={"selector": [], "budget": budget})
         one = score_pool(wide, store, name, reporter, also=also)
         return {(method, label): one for method in methods for label in budgets}
     asking = {m: chain for m, chain in methods.items() if _asks(chain)} or {OWN: config.selector}
     found: dict[tuple[str, str], Scored] = {}
-    for label, budget in budgets.items():
+    for label, asked in budgets.items():
         for method, chain in asking.items():
-            own = config.model_copy(update={"selector": list(chain), "budget": budget})
+            own = config.model_copy(update={"selector": list(chain), "budget": asked})
             found[method, label] = score_pool(own, store, name, reporter, "doubted", also)
             rounds = find_rounds(found[method, label].plan, chain, "doubted")
         moving = {step.name for step in rounds.scorers} if rounds else set()

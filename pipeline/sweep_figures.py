@@ -116,12 +116,12 @@ def facts_of(labels: str | None, table: pa.Table, lengths: pa.ChunkedArray) -> F
 def figures(facts: Facts, cells: Sequence[Cell]) -> pa.Table:
     """Return a line for each choice; its figures are columns."""
     methods = list(dict.fromkeys(cell.method for cell in cells))
-    made = []
+    made: list[dict[str, Any]] = []
     for cell in cells:
         same = [other for other in cells if other.label == cell.label]
         ids = (cell.method, cell.label, cell.seed, cell.budget.limit, cell.budget.cost)
-        line = dict(zip(IDS, ids, strict=True)) | {"kept": int(cell.kept.sum())}
-        made.append(line | _overlaps(cell, same, methods) | facts.of(cell.kept))
+        line: dict[str, Any] = dict(zip(IDS, ids, strict=True)) | {"kept": int(cell.kept.sum())}
+        made.append({**line, **_overlaps(cell, same, methods), **facts.of(cell.kept)})
     fields = [("method", pa.string()), ("budget", pa.string()), ("seed", pa.int64())]
     fields += [("limit", pa.int64()), ("cost", pa.string()), ("kept", pa.int64())]
     fields += [(name, pa.float64()) for name in made[0] if name not in (*IDS, "kept")]

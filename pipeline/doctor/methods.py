@@ -107,7 +107,7 @@ def selector_off(golden: SelectorGolden) -> tuple[float, float]:
     selector = lookup.find("selector", golden.use)(**golden.settings)
     assert isinstance(selector, Selector)
     n = len(next(iter(golden.rows.values())))
-    ids = {"row_id": list(range(n)), "sample_id": [f"{place:06d}" for place in range(n)]}
+    ids: Columns = {"row_id": range(n), "sample_id": [f"{place:06d}" for place in range(n)]}
     pool = _table({**ids, **golden.rows}, pa.schema([*IDS, *selector.reads]))
     choice = selector(pool, Budget(golden.budget))
     kept = choice.order[: choice.n_kept].tolist()

@@ -32,7 +32,7 @@ class SelectorGolden:
 
 
 QUERIES = [[0.9, 0.2], [0.8, 0.1], [0.75, 0.3], [0.1, 0.4]]  # of each row with two queries
-LIKE = {"a.by_query": QUERIES, "a.score": [0.9, 0.8, 0.75, 0.4]}
+LIKE: Columns = {"a.by_query": QUERIES, "a.score": [0.9, 0.8, 0.75, 0.4]}
 RDS = "Ivison et al. 2025, arXiv 2503.01807"
 CHAIN = [[cos(radians(angle)), sin(radians(angle))] for angle in (0, 16, 30)]
 
