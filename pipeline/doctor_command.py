@@ -25,13 +25,13 @@ def doctor(
     store: Annotated[str, typer.Option(help="Folder of the computed columns.")] = "store",
     out: Annotated[str, typer.Option(help="Folder of the runs.")] = "runs",
     address: Address = None,
-    ray: Annotated[bool, typer.Option(help="Start or join Ray.")] = True,
+    no_ray: Annotated[bool, typer.Option("--no-ray", help="Start and join no Ray.")] = False,
     online: Annotated[bool, typer.Option("--online", help="Ask the hub as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check the environment, the models and every method; exit code 1 if something is MAJOR."""
     found = []
-    for finding in examine(Asked(tuple(model or ()), store, out, address, ray, online)):
+    for finding in examine(Asked(tuple(model or ()), store, out, address, not no_ray, online)):
         found.append(finding)
         if not as_json:
             show(line(finding))

@@ -171,23 +171,6 @@ class RayEngine:
             ray.cloudpickle.register_pickle_by_value(module)
         return needs
 
-    def probe(self, stage: Stage) -> list[str]:
-        """Start the workers, let each set a stage up, and return where they are.
-
-        Raises:
-            TamisError: Ray cannot be joined, or a worker cannot start.
-        """
-        self.reserve(stage, self.config.workers or 1)
-        import ray
-
-        self._resize(self.config.workers or 1, 0)
-        begun = [worker.begin.remote("probe", stage) for worker in self._workers]
-        try:
-            made = [_said(result) for result in ray.get(begun, timeout=PATIENCE_S)]
-        except (ray.exceptions.RayError, TimeoutError) as error:
-            raise WorkerError(f"no worker came up: {str(error).splitlines()[0]}") from error
-        return [ready.name for ready in made if isinstance(ready, Ready)]
-
     def close(self) -> None:
         """Leave the cluster, and end it if it was started for this run."""
         if self._started:
