@@ -38,10 +38,21 @@ EXTRAS = {
 
 def library_checks() -> Iterator[Check]:
     """Yield a check of Python, and one for each library that Tamis names."""
+    try:
+        requirements = needed()
+    except PackageNotFoundError:
+        yield not_installed
+        return
     yield python
     pins = pinned_versions(PINS.read_text("utf-8"))
-    for requirement in needed():
+    for requirement in requirements:
         yield partial(library, requirement, pins.get(canonicalize_name(requirement.name)))
+
+
+def not_installed() -> Finding:
+    """That nothing is known of ranges: Tamis runs from a folder, and is not installed."""
+    said = "not installed here, so the versions that it supports are not known"
+    return Finding("libraries", "MINOR", said, "pip install -c constraints.txt .")
 
 
 def python() -> Finding:

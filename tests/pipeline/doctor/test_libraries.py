@@ -67,6 +67,16 @@ def test_a_library_that_cannot_be_imported_is_a_line(tmp_path, monkeypatch, erro
     assert library(Requirement("numpy>=2"), None).verdict == "MINOR"
 
 
+def test_without_an_installation(monkeypatch):
+    def missing(name):
+        raise libraries.PackageNotFoundError(name)
+
+    monkeypatch.setattr(libraries, "requires", missing)
+    (check,) = library_checks()
+    assert check().verdict == "MINOR"
+    assert "not installed here" in check().said
+
+
 def test_an_old_python(monkeypatch):
     assert python().verdict == "OK"
     monkeypatch.setattr(libraries.platform, "python_version", lambda: "3.9.1")
