@@ -94,7 +94,9 @@ def sweep(config: Config, reporter: Reporter, overwrite: bool = False) -> Swept:
         cells = list(_choose(config, scored, methods, budgets, reporter))
         found = _found(named, facts, methods, cells) | {"left_out": left_out}
         _write(folder, some, facts, cells, found)
-        record = manifest.make_manifest(named, some.pool, some.plan, some.reports, began)
+        every = {id(one): one.reports for one in scored.values()}.values()
+        reports = [report for reports in every for report in reports]
+        record = manifest.make_manifest(named, some.pool, some.plan, reports, began)
         files = manifest.describe_files(folder.work, FILES)
         folder.finish(record | {"fingerprint": fingerprint, "files": files}, FILES)
     finally:

@@ -151,6 +151,8 @@ def test_where_a_signal_works_in_rounds(llama, tmp_path):
     )
     done = sweep(config, quiet())
     assert done.found["left_out"] == ["top tshirt"]
+    rounds = [s["number"] for s in done.folder.manifest["steps"] if s["name"] == "noisy"]
+    assert rounds.count(0) == rounds.count(1) == 2  # of each budget
     choices = pq.read_table(done.folder.path / "choices.parquet")
     for rows in (3, 6):
         own = config.model_copy(update={"budget": BudgetConfig(rows=rows), "name": f"own{rows}"})
