@@ -68,7 +68,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
         find_rounds(plan, config.selector, "doubted")
         selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
 
-    with _preparing(config, reporter):
+    with before_its_folder(config, reporter):
         pool, plan = undamaged(store, config, lambda: _open(config, store, name, reporter, check))
     folder = claim(config, manifest.result_fingerprint(config, pool, plan), overwrite)
     if folder.is_done:
@@ -80,7 +80,8 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
 
             def work() -> tuple[Scored, dict[str, Any]]:
                 scored = score_pool(config, store, name, reporter, settle="doubted")
-                return scored, leave(config, store, scored, folder)
+                with reporter.busy("selection and export"):
+                    return scored, leave(config, store, scored, folder)
 
             scored, found = undamaged(store, config, work)
             record = manifest.make_manifest(config, scored.pool, scored.plan, scored.reports, began)
@@ -126,7 +127,8 @@ def score_pool(
     engine = executor.open_engine(config.engine, store.root)
     try:
         reports = compute(plan, pool, store, engine, reporter)
-        table = selection.read_scored(wide, pool, plan, store)
+        with reporter.busy("reading what is scored"):
+            table = selection.read_scored(wide, pool, plan, store)
         if rounds is not None:
             budget = selection.budget_of(config.budget, pool.n_rows, plan.cost)
             settling = Settling(rounds, config.selector, budget, pool, store, settle)
@@ -147,7 +149,7 @@ def score(config: Config, reporter: Reporter) -> tuple[Location, pa.Table]:
     store = open_store(config.store, config.out)
     config = pin(config)
     name = pool_key(config)
-    with _preparing(config, reporter):
+    with before_its_folder(config, reporter):
         scored = undamaged(store, config, lambda: score_pool(config, store, name, reporter))
     table = scored.table.select(["row_id", "sample_id", "source"])
     for scorer in config.scorers:
@@ -191,7 +193,7 @@ def pin(config: Config) -> Config:
 
 
 @contextmanager
-def _preparing(config: Config, reporter: Reporter) -> Iterator[None]:
+def before_its_folder(config: Config, reporter: Reporter) -> Iterator[None]:
     """Say how far a run is that has no folder yet."""
     path = preparing(locate(config.out) / config.name)
     with reporter.recording(path):

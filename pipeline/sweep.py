@@ -30,13 +30,13 @@ from . import manifest, selection
 from .config import BudgetConfig, Config, use_of
 from .files import read
 from .fingerprint import canonical, key
-from .folder import RunFolder, claim
+from .folder import USES, RunFolder, claim
 from .logs import Reporter
 from .lookup import version_of
 from .pool import pool_key
 from .results import Scored
 from .rounds import find_rounds
-from .run import pin, score_pool, undamaged
+from .run import before_its_folder, pin, score_pool, undamaged
 from .store import Store, open_store
 from .sweep_figures import OWN, RANDOM, Cell, Facts, facts_of, figures, lines
 from .uses import note_uses
@@ -75,19 +75,22 @@ def sweep(config: Config, reporter: Reporter, overwrite: bool = False) -> Swept:
     config = pin(config)
     methods, budgets = methods_of(config), budgets_of(config)
     store = open_store(config.store, config.out)
-    scored = undamaged(store, config, lambda: _scored(config, store, methods, budgets, reporter))
+    named = config.model_copy(update={"name": config.name.removesuffix(SUFFIX) + SUFFIX})
+    with before_its_folder(named, reporter):
+        scored = undamaged(
+            store, config, lambda: _scored(config, store, methods, budgets, reporter)
+        )
     some = next(iter(scored.values()))
     left_out = sorted(
         {name for name in methods for label in budgets if (name, label) not in scored}
     )
-    name = config.name.removesuffix(SUFFIX) + SUFFIX
-    named = config.model_copy(update={"name": name})
     fingerprint = _fingerprint(named, some, methods, budgets)
     folder = claim(named, fingerprint, overwrite)
     if folder.is_done:
         return Swept(folder, json.loads(read(folder.path / "sweep.json")), was_done=True)
     try:
         note_uses(folder.work, store, some.pool, some.plan)
+        folder.publish([USES])
         facts = undamaged(
             store, config, lambda: facts_of(config.labels, some.table, _lengths(store, some))
         )
