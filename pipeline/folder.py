@@ -29,7 +29,7 @@ LOG, STATUS = "log.jsonl", "status.json"
 CURATED = ".curated.partial"  # becomes `curated` when it is whole
 LIVE = (LOG, STATUS)  # sent to an address while the run goes on
 RESULTS = (MANIFEST, USES, STATUS, "ledger.parquet", "rejected.parquet", "curated", CURATED)
-NOT_COMPARED = ("engine", "store", "out")  # they change no result
+NOT_COMPARED = ("engine", "limits", "store", "out")  # they change no result
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import pyarrow.parquet as pq
 
 from ..errors import ArtifactError, DataError
 from ..stages.locations import Location
-from . import executor, ledger, manifest, selection
+from . import executor, ledger, limits, manifest, selection
 from .compute import compute
 from .config import Config
 from .files import whole_file
 from .folder import LOG, USES, RunFolder, claim
+from .limits import Clock
 from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pool_key, read_pool
@@ -57,14 +58,17 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     began = datetime.now(UTC)
     store = open_store(config.store, config.out)
     config = pin(config)
-    name = pool_key(config)
+    name, clock = pool_key(config), limits.start_clock(config, store)
 
     def check(pool: Pool, plan: Plan) -> None:
         selection.check_selectors(config.selector)
         find_rounds(plan, config.selector, "doubted")
         selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
 
-    pool, plan = undamaged(store, config, lambda: _open(config, store, name, reporter, check))
+    def open_() -> tuple[Pool, Plan]:
+        return _open(config, store, name, reporter, clock, check)
+
+    pool, plan = undamaged(store, config, open_)
     folder = claim(config, manifest.result_fingerprint(config, pool, plan), overwrite)
     if folder.is_done:
         return Result(folder, folder.manifest, was_done=True)
@@ -74,7 +78,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
         with logging_to(folder.work / LOG), reporter.recording(folder.work):
 
             def work() -> tuple[Scored, dict[str, Any]]:
-                scored = score_pool(config, store, name, reporter, settle="doubted")
+                scored = score_pool(config, store, name, reporter, clock, "doubted")
                 return scored, leave(config, store, scored, folder)
 
             scored, found = undamaged(store, config, work)
@@ -84,13 +88,19 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
             files = manifest.describe_files(folder.work, FILES)
             record |= found | {"warmups": trained, "files": files}
             folder.finish(record, FILES)
+            clock.finished()
     finally:
         folder.release()
     return Result(folder, record)
 
 
 def score_pool(
-    config: Config, store: Store, name: str, reporter: Reporter, settle: Settle = "none"
+    config: Config,
+    store: Store,
+    name: str,
+    reporter: Reporter,
+    clock: Clock | None = None,
+    settle: Settle = "none",
 ) -> Scored:
     """Compute every column that a pinned config plans.
 
@@ -99,6 +109,7 @@ def score_pool(
         store: where the columns live.
         name: the key of the pool.
         reporter: shows the progress.
+        clock: of the run, where it has limits.
         settle: which rows take part in later rounds of a signal.
 
     Raises:
@@ -108,10 +119,11 @@ def score_pool(
     def check(pool: Pool, plan: Plan) -> None:
         find_rounds(plan, config.selector, settle)
 
-    pool, plan = _open(config, store, name, reporter, check)
+    clock = clock or Clock()
+    pool, plan = _open(config, store, name, reporter, clock, check)
     spent: tuple[int, int] | None = None
     rounds = find_rounds(plan, config.selector, settle)
-    engine = executor.open_engine(config.engine, store.root)
+    engine = limits.limited(executor.open_engine(config.engine, store.root), clock, plan)
     try:
         reports = compute(plan, pool, store, engine, reporter)
         table = selection.read_scored(config, pool, plan, store)
@@ -134,8 +146,9 @@ def score(config: Config, reporter: Reporter) -> tuple[Location, pa.Table]:
     """
     store = open_store(config.store, config.out)
     config = pin(config)
-    name = pool_key(config)
-    scored = undamaged(store, config, lambda: score_pool(config, store, name, reporter))
+    name, clock = pool_key(config), limits.start_clock(config, store)
+    scored = undamaged(store, config, lambda: score_pool(config, store, name, reporter, clock))
+    clock.finished()
     table = scored.table.select(["row_id", "sample_id", "source"])
     for scorer in config.scorers:
         table = ledger.with_scorer(table, scored.table, scorer)
@@ -181,6 +194,7 @@ def _open(
     store: Store,
     name: str,
     reporter: Reporter,
+    clock: Clock,
     check: Callable[[Pool, Plan], None] = lambda pool, plan: None,
 ) -> tuple[Pool, Plan]:
     """Read and plan; train adapters only once all that can be checked has been."""
@@ -194,7 +208,7 @@ def _open(
     used = planned(config, plan)
     if not needs_training(used):
         return pool, plan
-    return pool, make_plan(prepared(used, store, pool, reporter), pool, targets)
+    return pool, make_plan(prepared(used, store, pool, reporter, clock), pool, targets)
 
 
 def _open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> Pool:

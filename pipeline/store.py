@@ -120,11 +120,13 @@ class Store:
         }
         return {part: names for part, names in found.items() if names}
 
-    def write(self, folder: str, part: Part, columns: pa.Table, whole: bool = False) -> None:
-        """Keep computed columns of a part, each in its own file."""
+    def write(self, folder: str, part: Part, columns: pa.Table, whole: bool = False) -> int:
+        """Keep computed columns of a part, each in its own file; return the bytes of these."""
+        size = 0
         for name in columns.column_names:
             path = self.root / folder / name / f"{part.name(whole)}.parquet"
-            self._write(path, columns.select([name]), folder, part.name(whole))
+            size += self._write(path, columns.select([name]), folder, part.name(whole))
+        return size
 
     def read(self, part: Part, columns: Mapping[str, Address]) -> pa.Table:
         """Return columns of a part, under the names given.
@@ -205,7 +207,7 @@ class Store:
     def _rows(self, part: Part) -> Location:
         return self.root / "rows" / f"{part.rows}.parquet"
 
-    def _write(self, path: Location, table: pa.Table, what: str, part_hash: str) -> None:
+    def _write(self, path: Location, table: pa.Table, what: str, part_hash: str) -> int:
         facts = {"tamis.what": what, "tamis.part": part_hash}
         with whole_file(path) as partial:
             pq.write_table(
@@ -214,6 +216,7 @@ class Store:
                 compression="zstd",
                 write_page_checksum=True,
             )
+            return partial.stat().st_size
 
     def _read(
         self,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from .folder import CONFIG
+from .limits import SPENT
 from .pool import load_pool
 from .status import status_of
 from .store import FITTED, Store
@@ -82,6 +83,7 @@ def look(store: Store, runs: Mapping[str, Uses], now: float | None = None) -> li
     return [
         _entry(folder, runs, parts, before)
         for folder in sorted(path for path in root.iterdir() if path.is_dir())
+        if folder.name != SPENT  # of runs that are not finished
     ]
 
 
