@@ -27,10 +27,9 @@ from .fingerprint import canonical, key
 from .folder import NOT_COMPARED
 from .heartbeat import Doing
 from .plan import Plan
-from .store import Store
+from .store import SPENT, Store
 from .task import Receipt, Task
 
-SPENT = "spent"  # the folder in the store
 NOTE_S = 10.0  # between notes of the time: as much as a start that is killed may forget
 
 
@@ -46,7 +45,7 @@ class Clock:
     """
 
     limits: LimitsConfig = field(default_factory=LimitsConfig)
-    path: Location | None = None
+    path: "Location | None" = None
     before_s: float = 0.0
     starts: int = 1
     _began: float = field(default_factory=time.monotonic)
@@ -122,16 +121,13 @@ class LimitedEngine:
         engine: that does the work.
         clock: of the run.
         steps: names of the steps by their folders, in order.
+        config: of the engine.
     """
 
     engine: Engine
     clock: Clock
     steps: Mapping[str, str]
-
-    @property
-    def config(self) -> EngineConfig:
-        """Of the engine."""
-        return self.engine.config
+    config: EngineConfig
 
     def run(self, stage: Stage, tasks: Sequence[Task]) -> Iterator[Receipt]:
         """Yield the receipts of the engine.
@@ -180,7 +176,8 @@ def limited(engine: Engine, clock: Clock, plan: Plan) -> Engine:
     """Return an engine that keeps to the limits of a run; the same one where there are none."""
     if clock.path is None:
         return engine
-    return LimitedEngine(engine, clock, {step.folder: step.name for step in plan.every_step})
+    names = {step.folder: step.name for step in plan.every_step}
+    return LimitedEngine(engine, clock, names, engine.config)
 
 
 def _hours(hours: float) -> str:

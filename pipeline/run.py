@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from ..errors import ArtifactError, DataError
 from ..stages.locations import Location
-from . import executor, ledger, limits, manifest, selection
+from . import executor, forecast, ledger, limits, manifest, selection
 from .compute import compute
 from .config import Config
 from .files import whole_file
@@ -87,11 +87,21 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
             trained = manifest.describe_warmups(warmed_up(stages))
             files = manifest.describe_files(folder.work, FILES)
             record |= found | {"warmups": trained, "files": files}
+            if (foretold := _foretold(config, store, scored)) is not None:
+                record["forecast"] = foretold
             folder.finish(record, FILES)
             clock.finished()
     finally:
         folder.release()
     return Result(folder, record)
+
+
+def _foretold(config: Config, store: Store, scored: Scored) -> dict[str, Any] | None:
+    """What `tamis plan --measure` said of this run, beside the truth; None if nothing."""
+    targets = {target.name: target.pool for target in scored.plan.targets}
+    name = forecast.key_of(make_plan(config, scored.pool, targets), scored.pool)
+    said = forecast.find(store, name)
+    return None if said is None else forecast.beside(said, scored.reports)
 
 
 def score_pool(
@@ -199,10 +209,10 @@ def _open(
 ) -> tuple[Pool, Plan]:
     """Read and plan; train adapters only once all that can be checked has been."""
     targets = {  # first: they are small, and a mistake there is soon found
-        target: _open_pool(own, store, pool_key(own), reporter)
+        target: open_pool(own, store, pool_key(own), reporter)
         for target, own in as_pools(config).items()
     }
-    pool = _open_pool(config, store, name, reporter)
+    pool = open_pool(config, store, name, reporter)
     plan = make_plan(config, pool, targets)
     check(pool, plan)
     used = planned(config, plan)
@@ -211,7 +221,12 @@ def _open(
     return pool, make_plan(prepared(used, store, pool, reporter, clock), pool, targets)
 
 
-def _open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> Pool:
+def open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> Pool:
+    """Return the pool of a config; read it into the store if it is not there.
+
+    Raises:
+        DataError: an input cannot be read, or a row of it with `strict`.
+    """
     if (pool := find_pool(store, name)) is not None:
         check_strict(config, store, pool)
         return pool

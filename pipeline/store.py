@@ -10,6 +10,8 @@
       <use>-<key>/step.json                       the text that was hashed into the key
       <use>-<key>/fitted.parquet                  what a step must know of all rows or of targets
       <use>-<key>/<round>/<part hash>/            see `round_files`
+      forecasts/<key>.json                        what `tamis plan --measure` said
+      spent/<key>.json                            hours of a run that has limits, until it is done
 
 A file gets its name only when it is whole (see `files`), and nothing is ever rewritten. Pages carry
 checksums; a file says inside what it is. One that fails is named, set aside and computed again. Two
@@ -38,6 +40,7 @@ from .files import check_writable, names, readable, rename, whole_file
 log = logging.getLogger(__name__)
 
 FITTED = "fitted.parquet"
+FORECASTS, SPENT = "forecasts", "spent"
 AHEAD = 8  # parts in memory beside the one that is used
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from .folder import CONFIG
-from .limits import SPENT
 from .pool import load_pool
 from .status import status_of
-from .store import FITTED, Store
+from .store import FITTED, SPENT, Store
 from .uses import Uses, uses_of
 
 POOLS, ROWS = "pools", "rows"

@@ -56,7 +56,9 @@ class ModelStage(Stage):
 
     _lm: "LM | None" = PrivateAttr(default=None)
     _encoder: Encoder | None = PrivateAttr(default=None)
-    _counting: Self | None = PrivateAttr(default=None)  # with an encoder, and without a model
+    _counting: "ModelStage | None" = PrivateAttr(
+        default=None
+    )  # with an encoder, and without a model
     _prepared: dict[int, tuple[pa.Table, list[Encoded]]] = PrivateAttr(default_factory=dict)
     _spent: dict[str, float] = PrivateAttr(default_factory=dict)
 
@@ -163,7 +165,7 @@ class ModelStage(Stage):
         if self._encoder is None and self._counting is None:
             self._counting = self.model_copy()
             self._counting._encoder = self.encoder()
-        stage = self._counting or self
+        stage: ModelStage = self._counting or self
         return np.array([stage._n_tokens(row, wanted) for row in stage._encode(rows)], np.int64)
 
     def _n_tokens(self, row: Encoded, wanted: Sequence[str]) -> int:
