@@ -3,8 +3,11 @@
     seconds of a step = setting up + seconds of the sample * tokens to do / tokens of the sample
                         * rounds of parts / parts,   rounds of parts = ceil(parts / workers)
 
-with rows in place of tokens where a step has none. A forecast lies in the store under a name that
-the pool and the keys of the steps give; the manifest of a run that finds one holds both.
+with rows in place of tokens where a step has none. Files have ends, which take as much however few
+rows there are: their bytes are those times the parts, and the rest by rows.
+
+A forecast lies in the store under a name that the pool and the keys of the steps give; the manifest
+of a run that finds one holds both.
 """
 
 import json
@@ -172,7 +175,7 @@ def forecast_step(name: str, work: Work, measured: Measured) -> StepForecast:
         seconds=round(seconds, 3),
         cpu_s=round(measured.cpu_s * scale, 3),
         rows_per_s=round(work.rows / busy_s, 2) if busy_s else None,
-        size=round(measured.size * share),
+        size=round(measured.ends * work.parts + (measured.size - measured.ends) * share),
         peak=measured.peak + round(rest * measured.held / measured.rows),
         gpu_peak=measured.gpu_peak,
         without="; ".join(without),

@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import pyarrow as pa
+
 from ..errors import TamisError
 from ..stages.score import Score
 from .compute import fitted
@@ -24,7 +26,7 @@ from .task import Receipt, Task, limit_threads
 from .warmups import Wanted, wanted, warmup_of, with_adapters
 
 CENSUS = 200_000  # rows whose tokens are counted one by one; of larger pools so many, evenly spread
-SHARE = 4  # a fit is timed on this share of the sample as well, to see how it grows
+SHARE = 4  # a quarter of the sample is looked at as well, to see how fits and files grow
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Measured:
         setup_s: until the stage was ready.
         seconds, cpu_s: for the drawn part, reading and writing included; its processor time.
         size: bytes of its files.
+        ends: of these, what files take however few rows they have: by those of a quarter.
         held: bytes of its columns in memory.
         peak, gpu_peak: bytes that this process had in memory at most so far, and of the GPU.
         fit_s: of what it must know of the whole pool, where it must; of the whole sample.
@@ -52,6 +55,7 @@ class Measured:
     seconds: float = 0.0
     cpu_s: float = 0.0
     size: int = 0
+    ends: int = 0
     held: int = 0
     peak: int = 0
     gpu_peak: int = 0
@@ -146,6 +150,7 @@ def _measure(
     _, setup_s = run(sample.longest or sample.drawn)  # and what a first call does once
     receipt, _ = run(sample.drawn)
     columns = {name: Address(step.folder, name, step.whole) for name in step.wanted}
+    made = store.read(sample.drawn, columns)
     return Measured(
         step.name,
         rows=receipt.n_rows,
@@ -154,12 +159,22 @@ def _measure(
         seconds=receipt.seconds,
         cpu_s=receipt.cpu_s,
         size=receipt.size,
-        held=store.read(sample.drawn, columns).nbytes,
+        ends=_ends(made, receipt.size, store),
+        held=made.nbytes,
         peak=receipt.peak,
         gpu_peak=_gpu_peak(on_gpu),
         fit_s=fit_s,
         fit_linear=fit_s is not None and _fits_linearly(step, sample, store),
     )
+
+
+def _ends(made: pa.Table, size: int, store: Store) -> int:
+    """Bytes of the files of some columns that do not come with their rows."""
+    few = len(made) // SHARE
+    if not few:
+        return 0
+    less = store.write("quarter", Part("quarter", 0, few), made.slice(0, few))
+    return max(round(size - (size - less) * len(made) / (len(made) - few)), 0)
 
 
 def _fits_linearly(step: Step, sample: Sample, store: Store) -> bool:

@@ -33,6 +33,8 @@ def test_one_worker():
     assert (found.tokens, found.exact, found.rows, found.parts) == (30_000, True, 1000, 5)
     assert found.rows_per_s == round(1000 / 60, 2)
     assert found.size == 5000  # ten times the rows
+    ends = forecast_step("base", WORK, replace(MEASURED, ends=100))
+    assert ends.size == 5 * 100 + 400 * 10  # the files of five parts
     assert found.peak == 10_000 + 1000  # a part has 100 rows more than the sample
     assert (found.gpu_peak, found.without) == (7, "")
 

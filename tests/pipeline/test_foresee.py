@@ -20,7 +20,7 @@ def test_the_forecast_stands_beside_the_truth(gpt2, tmp_path):
     plain = select(config.model_copy(update={"store": str(tmp_path / "s2")}), quiet())
     said = foresee(config, quiet(), rows=20)
     assert [step.step for step in said.steps] == ["base", "ifd", "random"]
-    assert said.sampled == (20, 16) and said.rows == 59
+    assert said.sampled == (20, 59) and said.rows == 59
     done = select(config.model_copy(update={"out": str(tmp_path / "other")}), quiet())
     assert digest(done.folder.path) == digest(plain.folder.path)  # it changes nothing
     assert "forecast" not in plain.manifest
@@ -39,8 +39,8 @@ def test_what_is_there_costs_nothing(gpt2, tmp_path):
     select(model_config(tmp_path, gpt2), quiet())
     more = {"ifd": {"use": "ifd"}, "loss": {"use": "perplexity"}, "random": {"use": "random"}}
     said = foresee(model_config(tmp_path, gpt2, scorers=more), quiet(), rows=12)
-    assert [step.step for step in said.steps] == ["base", "loss"]  # of base the sums of the text
-    assert said.done == ("ifd", "random")
+    assert [step.step for step in said.steps] == ["loss"]
+    assert set(said.done) == {"base", "ifd", "random"}
     fewer = {"random": {"use": "random", "seed": 5}, "ifd": {"use": "ifd"}}
     said = foresee(model_config(tmp_path, gpt2, scorers=fewer), quiet(), rows=12)
     assert [step.step for step in said.steps] == ["random"] and said.done == ("base", "ifd")

@@ -36,6 +36,7 @@ def test_a_step_is_run_as_in_a_run(gpt2, tmp_path):
     step = plan.steps[0]
     files = small.root.glob(f"{step.folder}/*/{sample.drawn.name(step.whole)}.parquet")
     assert base.size == sum(file.stat().st_size for file in files)
+    assert 0 < base.ends < base.size
     assert base.tokens == count_tokens(step, [sample.drawn], small)[0]
     assert found["ifd"].peak >= base.peak > 100e6
     assert 0 < base.held < 1e6
