@@ -14,6 +14,7 @@ from .heartbeat import Doing, heartbeat
 from .logs import Reporter
 from .plan import Plan, Step
 from .pool import Pool
+from .status import Parts
 from .store import Address, Part, Store
 from .task import Receipt, Task, limit_threads
 
@@ -115,18 +116,12 @@ def run_tasks(
     name = f"{step.name}, round {number + 1}" if number else step.name
     if tasks:
         store.describe(step.folder, step.text)
-        reporter.status.begin(name, n_parts, n_parts - len(tasks), n_rows)
-        with (
-            reporter.step(name, n_rows) as counter,
-            heartbeat(name, engine.doing, reporter.say, reporter.status.alive) as news,
-        ):
+        parts = Parts(n_parts, n_parts - len(tasks))
+        with reporter.step(name, n_rows, parts, engine.doing) as counter:
             for receipt in engine.run(stage, tasks):
-                news.came()
                 counter.add(receipt.n_rows, receipt.spent.get("tokens", 0))
-                reporter.status.part(receipt.n_rows)
                 _say_without(name, receipt, reporter)
                 receipts.append(receipt)
-        reporter.status.done()
     spent = _added_up(receipts)
     _say_spent(name, spent, reporter)
     seconds = round(time.monotonic() - began, 3)

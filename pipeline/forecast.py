@@ -68,7 +68,8 @@ class StepForecast:
             less.
         rows_per_s: of all workers together, without setting up.
         size: bytes in the store; None: not forecast.
-        peak, gpu_peak: bytes of one worker in memory, and on its GPU, at most.
+        peak, gpu_peak: bytes that one worker takes in memory, and on its GPU, at least: libraries
+            keep some for each shape of a batch, and a long run has more of these.
         without: what of the step is not in these numbers, and why.
     """
 
@@ -132,7 +133,7 @@ class Forecast:
 
     @property
     def peak(self) -> int:
-        """Bytes in memory at most, of all workers together."""
+        """Bytes in memory at least, of all workers together."""
         return max((step.peak for step in self.steps), default=0) * int(self.engine["workers"])
 
     def as_json(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def show_forecast(found: Forecast) -> RenderableType:
         whole.append(f"cost:    {found.cost:,.4g} at {found.price:g} an hour")
     workers = int(found.engine["workers"])
     each = f", {workers} workers together" if workers > 1 else ""
-    whole += [f"store:   {size(found.size)}", f"memory:  {size(found.peak)}{each}"]
+    whole += [f"store:   {size(found.size)}", f"memory:  at least {size(found.peak)}{each}"]
     if on_gpu := max(step.gpu_peak for step in found.steps):
         whole.append(f"GPU:     {size(on_gpu)} of a worker")
     whole += [f"{step.step}{_of(step)}: {step.without}" for step in found.steps if step.without]

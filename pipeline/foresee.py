@@ -261,10 +261,10 @@ def misfits(config: Config, found: Forecast) -> list[str]:
         if found.peak > available:
             workers = found.engine["workers"]
             said.append(
-                f"{workers} workers will take {found.peak / 1e9:.1f} GB of memory, and "
+                f"{workers} workers will take at least {found.peak / 1e9:.1f} GB of memory, and "
                 f"{available / 1e9:.1f} GB are available; take fewer (engine.workers)"
                 if workers > 1
-                else f"it will take {found.peak / 1e9:.1f} GB of memory, and "
+                else f"it will take at least {found.peak / 1e9:.1f} GB of memory, and "
                 f"{available / 1e9:.1f} GB are available"
             )
     return said

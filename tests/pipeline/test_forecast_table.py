@@ -34,7 +34,7 @@ def test_what_is_forecast_and_what_is_not():
         "not forecast: k is 99",
         "in all:  70.0 s, of which 9.0 s until Ray's workers are there",
         "cost:    70 at 3600 an hour",
-        "memory:  4.00 GB, 4 workers together",
+        "memory:  at least 4.00 GB, 4 workers together",
         "assumed: luck",
     ):
         assert part in text, part

@@ -84,7 +84,7 @@ def test_what_cannot_fit_is_refused(tmp_path, monkeypatch):
     assert "GB of memory, and 0.0 GB are available" in memory
     engine = {"kind": "ray", "workers": 3, "threads": 1}
     _, several = misfits(config, replace(said, engine=engine))
-    assert several.startswith("3 workers will take") and "engine.workers" in several
+    assert several.startswith("3 workers will take at least") and "engine.workers" in several
     monkeypatch.setattr(own, "memory_available", lambda: None)
     monkeypatch.setattr(own, "disk_free", lambda path: None)
     assert misfits(config, said) == []
