@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import measuring
+from tamis.benchmarks.measuring import write
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
         "off": "forecast / truth - 1",
         "runs": runs,
     }
-    measuring.write("forecast", said.out, record)
+    write("forecast", said.out, record)
 
 
 def once(said: argparse.Namespace, rows: int) -> dict[str, Any]:
