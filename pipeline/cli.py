@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from .. import __version__
-from ..errors import TamisError
+from ..errors import LimitReached, TamisError
 from .diff_command import diff
 from .doctor_command import doctor
 from .explain_command import explain
@@ -26,9 +26,12 @@ from .options import (
     Dtype,
     EngineKind,
     Limit,
+    MaxCost,
+    MaxHours,
     Model,
     Out,
     Overwrite,
+    Price,
     Sets,
     StoreFolder,
 )
@@ -61,10 +64,14 @@ def select(
     dtype: Dtype = None,
     sets: Sets = None,
     overwrite: Overwrite = False,
+    max_hours: MaxHours = None,
+    max_cost: MaxCost = None,
+    price: Price = None,
     allow_code: AllowCode = False,
 ) -> None:
     """Score, select and export a curated dataset."""
-    said = Overrides(data or (), model, budget, limit, out, store, engine, dtype, sets or ())
+    common = data or (), model, budget, limit, out, store, engine, dtype, sets or ()
+    said = Overrides(*common, max_hours, max_cost, price)
     loaded = load(config, said, allow_code)
     from . import run
     from .summary import summarise
@@ -84,10 +91,14 @@ def score(
     engine: EngineKind = None,
     dtype: Dtype = None,
     sets: Sets = None,
+    max_hours: MaxHours = None,
+    max_cost: MaxCost = None,
+    price: Price = None,
     allow_code: AllowCode = False,
 ) -> None:
     """Compute every score of a config, without selecting."""
-    said = Overrides(data or (), model, None, limit, out, store, engine, dtype, sets or ())
+    common = data or (), model, None, limit, out, store, engine, dtype, sets or ()
+    said = Overrides(*common, max_hours, max_cost, price)
     loaded = load(config, said, allow_code)
     from . import run
     from .summary import summarise_scores
@@ -179,6 +190,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, terminate)
     try:
         app()
+    except LimitReached as error:
+        _end(f"stopped: {error}", error.exit_code)
     except TamisError as error:
         _end(f"error: {error}", error.exit_code)
     except OSError as error:

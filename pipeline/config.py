@@ -144,6 +144,25 @@ class EngineConfig(BaseModel):
     gpus_per_worker: float | None = Field(default=None, ge=0)
 
 
+class LimitsConfig(BaseModel):
+    """When a run stops by itself, to be gone on with later; changes no result."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    max_hours: float | None = Field(default=None, gt=0)
+    """Of all starts of the run together."""
+    max_cost: float | None = Field(default=None, gt=0)
+    """The same hours times the price, in whatever currency that is."""
+    price: float | None = Field(default=None, ge=0)
+    """Per hour, of all that the run works on."""
+
+    @model_validator(mode="after")
+    def _cost_needs_price(self) -> Self:
+        if self.max_cost is not None and self.price is None:
+            raise ValueError(f"max_cost is {self.max_cost:g}, but there is no price (per hour)")
+        return self
+
+
 class Config(BaseModel):
     """A whole run: data, signals, scorers, selector, budget, and where it happens."""
 
@@ -168,6 +187,7 @@ class Config(BaseModel):
     much of each fault every scorer keeps, beside a random choice."""
     sweep: SweepConfig = SweepConfig()
     engine: EngineConfig = EngineConfig()
+    limits: LimitsConfig = LimitsConfig()
     store: Folder = "store"
     """Where computed columns live."""
     out: Folder = "runs"

@@ -25,8 +25,8 @@ AT = "at"
 
 def keep_round(
     store: Store, folder: str, part: str, name: str, places: Sequence[int], columns: pa.Table
-) -> None:
-    """Keep the columns of some rows of a part.
+) -> int:
+    """Keep the columns of some rows of a part; return the bytes of their file.
 
     Args:
         store: where.
@@ -42,6 +42,7 @@ def keep_round(
     table = columns.add_column(0, AT, at).replace_schema_metadata(_facts(folder, part, name))
     with whole_file(path) as partial:
         pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
+        return partial.stat().st_size
 
 
 def read_round(

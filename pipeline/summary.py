@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ..stages.locations import Location
 from .agreement import Agreement
+from .forecast_table import compared
 from .logs import printable
 from .plan import Plan, Step
 from .pool import Pool
@@ -43,6 +44,8 @@ def summarise(folder: Location, manifest: Mapping[str, Any], was_done: bool) -> 
         lines.append(
             f"under budget:    {kept:,} of {limit:,} rows; below is where the others ended"
         )
+    if foretold := manifest.get("forecast"):
+        lines.append(compared(foretold))
     if pool["rejected"]:
         lines.append(f"rejected rows:   {folder / 'rejected.parquet'}")
     parts: list[RenderableType] = [Text("\n".join(lines)), _ends(manifest["ends"])]

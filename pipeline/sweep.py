@@ -167,7 +167,9 @@ def _scored(
     for label, asked in budgets.items():
         for method, chain in asking.items():
             own = config.model_copy(update={"selector": list(chain), "budget": asked})
-            found[method, label] = score_pool(own, store, name, reporter, "doubted", also)
+            found[method, label] = score_pool(
+                own, store, name, reporter, settle="doubted", also=also
+            )
             rounds = find_rounds(found[method, label].plan, chain, "doubted")
         moving = {step.name for step in rounds.scorers} if rounds else set()
         for method, chain in methods.items():

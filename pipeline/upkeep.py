@@ -17,7 +17,7 @@ from .files import Listed, files_below, names, remove_files
 from .folder import CONFIG
 from .pool import load_pool
 from .status import is_preparing, prepared_name, status_of
-from .store import FITTED, Store
+from .store import FITTED, SPENT, Store
 from .uses import Uses, uses_of
 
 POOLS, ROWS = "pools", "rows"
@@ -96,6 +96,7 @@ def look(store: Store, runs: Mapping[str, Uses], now: float | None = None) -> li
     return [
         _entry(store.root / name, list(own), runs, parts, before)
         for name, own in itertools.groupby(inner, lambda file: file.inside[0])
+        if name != SPENT  # of runs that are not finished
     ]
 
 

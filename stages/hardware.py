@@ -58,6 +58,25 @@ def _cpu_has_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+def gpu_peak() -> int:
+    """Return the GPU bytes that this process held at most since the last call; 0: there is none."""
+    if not torch.cuda.is_available():
+        return 0
+    found = torch.cuda.max_memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    return found
+
+
+def gpu_free() -> int | None:
+    """Return the bytes that are free on the GPU; None without one."""
+    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
+
+
+def n_gpus() -> int:
+    """Return how many GPUs there are."""
+    return torch.cuda.device_count()
+
+
 def free_memory() -> None:
     """Give back what nothing refers to any more, on the GPU too."""
     gc.collect()

@@ -37,7 +37,8 @@ def tamis(words: list[str]) -> list[str]:
     is_new = len(words) > 1 and "runs/" not in words[1]  # a replay takes the rows it had
     if command in ("plan", "select", "score", "warmup", "agreement", "sweep") and is_new:
         words += [] if "--limit" in words else ["--limit", LIMIT]
-    if command in ("select", "score", "agreement", "sweep") and is_new and "--engine" not in words:
+    computes = command in ("select", "score", "agreement", "sweep") or "--measure" in words
+    if computes and is_new and "--engine" not in words:
         words += ["--engine", "local"]
     return [sys.executable, "-m", "tamis", *words]
 

@@ -92,6 +92,15 @@ def test_local_runs_in_this_process(tmp_path, store):
     engine.close()
 
 
+def test_a_local_engine_that_is_stopped_begins_nothing_more(tmp_path, store):
+    engine = open_engine(EngineConfig(kind="local"), store.root)
+    receipts = engine.run(stage(tmp_path), tasks())
+    assert next(receipts).part == PARTS[0]
+    engine.stop()
+    assert list(receipts) == []
+    assert calls(tmp_path) == [f"0a-{os.getpid()}"]
+
+
 def test_more_threads_than_cores_are_room_enough(tmp_path, store):
     with closing(RayEngine(EngineConfig(threads=64), str(store.root))) as engine:
         assert len(list(engine.run(stage(tmp_path), tasks("wide-k")))) == len(PARTS)
@@ -127,6 +136,17 @@ class TestRay:
         assert store.missing("mine-k", ("score",), PARTS) == {}
         assert {call.split("-")[0] for call in calls(tmp_path)} == {f"{i}a" for i in range(5)}
         assert str(os.getpid()) not in {call.split("-")[1] for call in calls(tmp_path)}
+
+    def test_when_stopped_those_at_work_finish_and_no_part_is_begun(
+        self, tmp_path, store, ray_engine
+    ):
+        receipts = ray_engine.run(stage(tmp_path), tasks("stopped-k"))
+        found = [next(receipts)]
+        ray_engine.stop()
+        found += receipts
+        there = len(PARTS) - len(store.missing("stopped-k", ("score",), PARTS))
+        assert len(found) == there < len(PARTS)
+        assert len(calls(tmp_path)) == there
 
     def test_a_worker_that_dies_is_replaced_and_its_part_tried_again(
         self, tmp_path, store, ray_engine
