@@ -6,7 +6,8 @@ import pytest
 from datasets import load_dataset, load_from_disk
 from tamis.stages import export
 from tamis.stages.base import MESSAGE
-from tamis.stages.export import curated_schema, own_names, shape_rows, trained_part, write_curated
+from tamis.stages.export import curated_schema, own_names, shape_rows, write_curated
+from tamis.stages.forms import opened
 
 CALL = '[{"function":{"arguments":"{}","name":"f"},"id":"1","type":"function"}]'
 MESSAGES = [
@@ -138,9 +139,9 @@ def test_llamafactory_points_at_the_messages(tmp_path):
     assert entry["columns"] == {"messages": "messages"}
 
 
-def test_trained_part_leaves_out_what_is_empty():
+def test_opened_leaves_out_what_is_empty():
     row = {"messages": [{"role": "user", "content": "a", "name": None}], "tools": None}
-    assert trained_part(row) == {"messages": [{"role": "user", "content": "a"}]}
+    assert opened(row) == {"messages": [{"role": "user", "content": "a"}]}
 
 
 def test_rows_of_a_slice(tmp_path):
