@@ -13,6 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import TamisError
+from .export_command import export
 from .load import load
 from .logs import Reporter, printable, show
 from .options import (
@@ -137,6 +138,7 @@ def warmup(
 app.command()(plan)
 app.command()(status)
 app.command()(tokens)
+app.command()(export)
 app.command()(prune)
 app.command()(submit)
 app.add_typer(store_commands, name="store")

@@ -1,15 +1,19 @@
 """Datasets of the hub, and folders that `datasets.save_to_disk` wrote, to records."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from .locations import Location
 from .readers import BATCH_ROWS, read_tables
 from .records import Record
+from .source import LICENSE
 
 if TYPE_CHECKING:  # heavy
     from datasets import Dataset
+    from huggingface_hub import DatasetCardData
 
 DEFAULT_SPLIT = "train"
 
@@ -51,8 +55,21 @@ def read_hub(path: str, subset: str | None, split: str | None, revision: str) ->
     return _records(dataset)
 
 
-def resolve_dataset(path: str, revision: str | None) -> str:
-    """Return the commit of a dataset of the hub.
+@dataclass(frozen=True)
+class HubDataset:
+    """A dataset of the hub at a commit.
+
+    Attributes:
+        commit: which.
+        license: what its card says, or None.
+    """
+
+    commit: str
+    license: str | None
+
+
+def resolve_dataset(path: str, revision: str | None) -> HubDataset:
+    """Return the commit of a dataset of the hub, and its licence.
 
     Raises:
         DataError: no such file or folder, and the hub has no such dataset or cannot be reached.
@@ -61,13 +78,22 @@ def resolve_dataset(path: str, revision: str | None) -> str:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     try:
-        return str(HfApi().dataset_info(path, revision=revision).sha)
+        info = HfApi().dataset_info(path, revision=revision)
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         at = f" at revision {revision!r}" if revision else ""
         raise DataError(
             f"{path!r}{at} is neither a file or folder nor a dataset to be had from the hub: {why}"
         ) from error
+    return HubDataset(str(info.sha), license_of(info.card_data))
+
+
+def license_of(card: "DatasetCardData | None") -> str | None:
+    """Return the licences that a card names, or None; what is no identifier is `other`."""
+    said = None if card is None else card.license
+    names = [said] if isinstance(said, str) else list(said or ())
+    known = [name if re.fullmatch(LICENSE, name) else "other" for name in names]
+    return ", ".join(dict.fromkeys(known)) or None
 
 
 def _records(dataset: "Dataset") -> Iterator[Record]:

@@ -24,10 +24,10 @@ rows = load_dataset("json", data_files=str(folder / "train.jsonl"), split="train
 SFTTrainer(model.model_name_or_path, args=args, train_dataset=rows).train()
 '''
 
-ONE_ANSWER = '''rows = rows.map(  # of rows with a prompt and a completion TRL trains on the completion only
+ONE_ANSWER = """rows = rows.map(  # with a prompt and a completion TRL trains on the completion only
     lambda row: {"prompt": row["messages"][:-1], "completion": row["messages"][-1:]},
     remove_columns="messages",
-)'''
+)"""
 
 ANSWERS = """args.assistant_only_loss = True  # rows with several answers: on each of them"""
 
