@@ -77,13 +77,17 @@ def in_form(form: str, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
 
 
 def opened(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of messages with tools and tool calls as objects, and without what is empty."""
+    """Return a row of messages with tools and tool calls as objects.
+
+    Messages are without what is empty; the columns of a row are not: some versions of `datasets`
+    want them in every line.
+    """
     found: dict[str, Any] = {}
-    for name, value in plain_json(row).items():
+    for name, value in row.items():
         if name in JSON_FIELDS:
-            found[name] = json.loads(value)
+            found[name] = None if value is None else json.loads(value)
         else:
-            found[name] = [_open(m) for m in value] if isinstance(value, list) else value
+            found[name] = [_open(message) for message in value]
     return found
 
 

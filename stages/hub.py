@@ -12,10 +12,24 @@ from .records import Record
 from .source import LICENSE
 
 if TYPE_CHECKING:  # heavy
-    from datasets import Dataset
+    from datasets import Dataset, DatasetDict
     from huggingface_hub import DatasetCardData
 
 DEFAULT_SPLIT = "train"
+
+
+def open_dataset_folder(path: Location) -> "Dataset | DatasetDict":
+    """Return a folder written by `datasets.save_to_disk`, or one like it.
+
+    Raises:
+        DataError: not readable.
+    """
+    from datasets import load_from_disk  # heavy
+
+    try:
+        return load_from_disk(str(path))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a readable `datasets` folder: {error}") from error
 
 
 def read_dataset_folder(path: Location, split: str | None) -> Iterator[Record]:
@@ -24,12 +38,9 @@ def read_dataset_folder(path: Location, split: str | None) -> Iterator[Record]:
     Raises:
         DataError: not readable, or no such split.
     """
-    from datasets import DatasetDict, load_from_disk  # heavy
+    from datasets import DatasetDict  # heavy
 
-    try:
-        dataset = load_from_disk(str(path))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a readable `datasets` folder: {error}") from error
+    dataset = open_dataset_folder(path)
     if isinstance(dataset, DatasetDict):
         wanted = split or DEFAULT_SPLIT
         if wanted not in dataset:

@@ -7,7 +7,6 @@ from datasets import load_dataset, load_from_disk
 from tamis.stages import export
 from tamis.stages.base import MESSAGE
 from tamis.stages.export import curated_schema, own_names, shape_rows, write_curated
-from tamis.stages.forms import opened
 
 CALL = '[{"function":{"arguments":"{}","name":"f"},"id":"1","type":"function"}]'
 MESSAGES = [
@@ -137,11 +136,6 @@ def test_llamafactory_points_at_the_messages(tmp_path):
     entry = json.loads((folder / "llamafactory/dataset_info.json").read_text())["curated"]
     assert (folder / "llamafactory" / entry["file_name"]).resolve() == folder / "train.jsonl"
     assert entry["columns"] == {"messages": "messages"}
-
-
-def test_opened_leaves_out_what_is_empty():
-    row = {"messages": [{"role": "user", "content": "a", "name": None}], "tools": None}
-    assert opened(row) == {"messages": [{"role": "user", "content": "a"}]}
 
 
 def test_llamafactory_has_its_own_rows_where_there_are_tools(tmp_path):

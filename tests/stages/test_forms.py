@@ -135,9 +135,10 @@ def test_rows_have_the_columns_of_their_form(form, extras):
     assert ("tools" in schema.names) == (bool(extras) and form != "alpaca")
 
 
-def test_opened_leaves_out_what_is_empty():
+def test_opened_leaves_out_what_is_empty_in_messages_only():
     assert opened({"messages": [said("user", "a", name=None)], "tools": None}) == {
-        "messages": [said("user", "a")]
+        "messages": [said("user", "a")],
+        "tools": None,
     }
     found = opened(in_form("prompt-completion", WITH_TOOLS)[0])
     assert found["tools"] == json.loads(TOOLS)
