@@ -79,7 +79,7 @@ def test_scores(config, folder):
 
 
 def test_mistakes_are_errors_of_tamis(config):
-    with pytest.raises(tamis.TamisError, match="the config is not valid:\n  scorers.long"):
+    with pytest.raises(tamis.TamisError, match=r"the config is not valid:\n  scorers\.long"):
         select(config, sets={"scorers.long.use": "lenght"}, quiet=True)
     with pytest.raises(ConfigError, match="budget 'lots' is none"):
         select(config, budget="lots")
