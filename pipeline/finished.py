@@ -27,8 +27,8 @@ from .pool import Pool, find_pool
 from .selection import KEPT
 from .store import Address, Store
 
-if TYPE_CHECKING:  # heavy
-    from datasets import Dataset
+if TYPE_CHECKING:
+    from ..stages.hub import Dataset
 
 REPORT = "report.html"
 

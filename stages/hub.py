@@ -12,7 +12,8 @@ from .records import Record
 from .source import LICENSE
 
 if TYPE_CHECKING:  # heavy
-    from datasets import Dataset, DatasetDict
+    from datasets import Dataset as Dataset  # for the types of others
+    from datasets import DatasetDict
     from huggingface_hub import DatasetCardData
 
 DEFAULT_SPLIT = "train"
