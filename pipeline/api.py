@@ -140,5 +140,12 @@ def _text(place: Place | None) -> str | None:
 
 def _reporter(quiet: bool) -> Reporter:
     """Plain lines, also in a notebook: bars would need widgets there."""
-    plain = {"force_terminal": False, "force_jupyter": False, "highlight": False, "markup": False}
-    return Reporter(Console(file=sys.stderr, quiet=quiet, **plain))
+    console = Console(
+        file=sys.stderr,
+        quiet=quiet,
+        force_terminal=False,
+        force_jupyter=False,
+        highlight=False,
+        markup=False,
+    )
+    return Reporter(console)

@@ -14,7 +14,7 @@ All but alpaca also have `tools` where some row of the pool has. A row that a fo
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -32,7 +32,7 @@ class Unfit(ValueError):
     """A row that a form cannot hold; its text is the reason."""
 
 
-def message_type(extras: tuple[str, ...]) -> pa.DataType:
+def message_type(extras: Sequence[str]) -> pa.DataType:
     """Return the type of messages.
 
     Args:
@@ -43,7 +43,7 @@ def message_type(extras: tuple[str, ...]) -> pa.DataType:
     return pa.list_(pa.struct(fields))
 
 
-def form_schema(form: str, extras: tuple[str, ...]) -> pa.Schema:
+def form_schema(form: str, extras: Sequence[str]) -> pa.Schema:
     """Return the columns of a form.
 
     Args:
@@ -93,7 +93,7 @@ def opened(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def several_answers(messages: list[Mapping[str, Any]]) -> bool:
     """Return whether the assistant speaks more than once."""
-    return sum(message["role"] == "assistant" for message in messages) > 1
+    return [message["role"] for message in messages].count("assistant") > 1
 
 
 def _open(message: Mapping[str, Any]) -> dict[str, Any]:
