@@ -10,7 +10,6 @@ import pyarrow as pa
 from ..stages.base import Stage
 from ..stages.score import Score
 from .executor import Engine
-from .heartbeat import Doing, heartbeat
 from .logs import Reporter
 from .plan import Plan, Step
 from .pool import Pool
@@ -153,15 +152,15 @@ def fitted(
         return stage
     known = store.read_fitted(step.folder)
     if known is None:
-        if isinstance(stage, Score) and step.aims:
-            known = stage.scorer.aim({name: aim.rows(store) for name, aim in step.aims.items()})
-        else:
-            limit_threads(stage, engine.config.threads)
-            began = time.monotonic()
-            doing = [Doing("this process", "fits to the pool")]
-            with heartbeat(step.name, lambda: doing, reporter.say, reporter.status.alive):
+        began = time.monotonic()
+        with reporter.busy(f"fitting {step.name}"):
+            if isinstance(stage, Score) and step.aims:
+                rows = {name: aim.rows(store) for name, aim in step.aims.items()}
+                known = stage.scorer.aim(rows)
+            else:
+                limit_threads(stage, engine.config.threads)
                 known = stage.fit(_Tables(store, parts, step.reads))
-            log.info("%s: fitted to the pool in %.1f s", step.name, time.monotonic() - began)
+        log.info("%s: fitted in %.1f s", step.name, time.monotonic() - began)
         if known is not None:
             store.write_fitted(step.folder, known)
     return stage.fitted_with(known)

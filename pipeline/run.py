@@ -79,7 +79,8 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
 
             def work() -> tuple[Scored, dict[str, Any]]:
                 scored = score_pool(config, store, name, reporter, settle="doubted")
-                return scored, leave(config, store, scored, folder)
+                with reporter.busy("selection and export"):
+                    return scored, leave(config, store, scored, folder)
 
             scored, found = undamaged(store, config, work)
             record = manifest.make_manifest(config, scored.pool, scored.plan, scored.reports, began)
@@ -118,7 +119,8 @@ def score_pool(
     engine = executor.open_engine(config.engine, store.root)
     try:
         reports = compute(plan, pool, store, engine, reporter)
-        table = selection.read_scored(config, pool, plan, store)
+        with reporter.busy("reading what is scored"):
+            table = selection.read_scored(config, pool, plan, store)
         if rounds is not None:
             budget = selection.budget_of(config.budget, pool.n_rows, plan.cost)
             settling = Settling(rounds, config.selector, budget, pool, store, settle)

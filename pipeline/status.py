@@ -199,6 +199,12 @@ def preparing(folder: Location) -> Location:
     return folder.with_name(f".{folder.name}.{STATUS}")
 
 
+def prepared_name(file: str) -> str | None:
+    """Return the name of the run that a file of `preparing` is of; None for any other file."""
+    is_one = file.startswith(".") and file.endswith(f".{STATUS}")
+    return file.removeprefix(".").removesuffix(f".{STATUS}") if is_one else None
+
+
 def _facts(path: Location, needed: bool = True) -> dict[str, Any]:
     """What a status file says; nothing where there is none, or a damaged one is not needed."""
     if not is_file(path):
