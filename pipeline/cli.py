@@ -16,6 +16,7 @@ from ..errors import LimitReached, TamisError
 from .diff_command import diff
 from .doctor_command import doctor
 from .explain_command import explain
+from .export_command import export
 from .load import load
 from .logs import Reporter, printable, show
 from .options import (
@@ -154,6 +155,7 @@ app.command()(sweep)
 app.command()(doctor)
 app.command()(status)
 app.command()(tokens)
+app.command()(export)
 app.command()(explain)
 app.command()(diff)
 app.command()(prune)

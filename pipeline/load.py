@@ -1,5 +1,6 @@
 """A YAML file and what was said on the command line to a `Config`, or one clear error."""
 
+import copy
 import difflib
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
@@ -36,12 +37,38 @@ def load(path: str, overrides: Overrides | None = None, allow_code: bool = False
     """
     file = _find(path)
     raw = _read(file)
-    _anchor(raw, Path() if is_remote(file) else file.parent)
+    return _checked(
+        str(file), raw, Path() if is_remote(file) else file.parent, overrides, allow_code
+    )
+
+
+def load_mapping(
+    raw: Mapping[str, Any], overrides: Overrides | None = None, allow_code: bool = False
+) -> Config:
+    """Return the config of keys and values with overrides applied.
+
+    Relative paths are looked for in the current folder, then among what comes with Tamis.
+
+    Args:
+        raw: as a YAML file would hold them; left as they are.
+        overrides: on top of them.
+        allow_code: whether files of the user's (`use: ./mine.py`) may be run.
+
+    Raises:
+        ConfigError: values that are not allowed, each in one line.
+    """
+    return _checked("the config", copy.deepcopy(dict(raw)), Path(), overrides, allow_code)
+
+
+def _checked(
+    name: str, raw: dict[str, Any], folder: Path, overrides: Overrides | None, allow_code: bool
+) -> Config:
+    _anchor(raw, folder)
     (overrides or Overrides()).apply(raw)
     try:
         return Config.model_validate(raw, context={"allow_code": allow_code})
     except ValidationError as error:
-        raise ConfigError(_explain(file, raw, error, allow_code)) from error
+        raise ConfigError(_explain(name, raw, error, allow_code)) from error
 
 
 def _find(path: str) -> Location:
@@ -114,10 +141,8 @@ def _matches(base: Path, pattern: str) -> bool:
         return False
 
 
-def _explain(
-    file: Location, raw: Mapping[str, Any], error: ValidationError, allow_code: bool
-) -> str:
-    lines = [f"{file} is not valid:"]
+def _explain(name: str, raw: Mapping[str, Any], error: ValidationError, allow_code: bool) -> str:
+    lines = [f"{name} is not valid:"]
     for problem in error.errors():
         place = ".".join(str(part) for part in problem["loc"])
         said = problem["msg"].removeprefix("Value error, ")
