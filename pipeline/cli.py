@@ -32,6 +32,7 @@ from .options import (
 from .overrides import Overrides
 from .plan_command import plan
 from .prune import prune
+from .report_command import report
 from .store_commands import commands as store_commands
 from .submit import submit
 from .view_commands import status, tokens
@@ -137,6 +138,7 @@ def warmup(
 app.command()(plan)
 app.command()(status)
 app.command()(tokens)
+app.command()(report)
 app.command()(prune)
 app.command()(submit)
 app.add_typer(store_commands, name="store")

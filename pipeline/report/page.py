@@ -9,7 +9,7 @@ import base64
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,13 +51,13 @@ class Column:
 
     Attributes:
         title: its head.
-        form: of its numbers, as for `format`; None for text.
+        form: of its numbers, as for `format`, or what writes them; None for text.
         hint: what it means, shown where one points at the head.
         is_wide: it holds text of rows.
     """
 
     title: str
-    form: str | None = None
+    form: str | Callable[[float], str] | None = None
     hint: str = ""
     is_wide: bool = False
 
@@ -243,6 +243,16 @@ def clean(text: str) -> str:
     return Markup(safe) if isinstance(text, Markup) else safe
 
 
+def four_figures(value: float) -> str:
+    """Return a number with four figures, and as many before the point as it has."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    if value != 0 and abs(value) < 1e-3:
+        return f"{value:.3e}"
+    before = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    return f"{value:.{4 - before}f}"
+
+
 def _head(column: Column) -> Markup:
     form = Markup('<th scope="col"{}{}><button type="button">{}</button></th>')
     hint = Markup(' title="{}"').format(clean(column.hint)) if column.hint else ""
@@ -256,7 +266,8 @@ def _cell(column: Column, value: Cell) -> Markup:
         shown = clean(value)
     elif value is not None and math.isfinite(value):
         sorted_by = Markup(' data-v="{}"').format(repr(value))
-        shown = format(value, column.form or "")
+        form_of = column.form or ""
+        shown = form_of(value) if callable(form_of) else format(value, form_of)
     return form.format(_kind(column), sorted_by, clean(column.title), shown)
 
 
