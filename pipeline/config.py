@@ -143,6 +143,8 @@ class Config(BaseModel):
     labels: str | None = None
     """A column that says what is wrong with a row (`none`: nothing); the summary then shows how
     much of each fault every scorer keeps, beside a random choice."""
+    report: bool = True
+    """Draw report.html at the end; like engine, store and out it changes no result."""
     engine: EngineConfig = EngineConfig()
     store: Folder = "store"
     """Where computed columns live."""

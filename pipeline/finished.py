@@ -74,7 +74,7 @@ class Finished:
     @cached_property
     def store(self) -> Store:
         """Where its columns live."""
-        return Store(locate(self.config.store))
+        return Store(locate(self.manifest["config"]["store"]))
 
     @cached_property
     def pool(self) -> Pool:

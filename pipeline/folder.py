@@ -28,8 +28,12 @@ MANIFEST, CONFIG, USES = "manifest.json", "config.yaml", "uses.json"
 LOG, STATUS = "log.jsonl", "status.json"
 CURATED = ".curated.partial"  # becomes `curated` when it is whole
 LIVE = (LOG, STATUS)  # sent to an address while the run goes on
-RESULTS = (MANIFEST, USES, STATUS, "ledger.parquet", "rejected.parquet", "curated", CURATED)
-NOT_COMPARED = ("engine", "store", "out")  # they change no result
+REPORT = "report.html"
+RESULTS = (
+    *(MANIFEST, USES, STATUS, REPORT),
+    *("ledger.parquet", "rejected.parquet", "curated", CURATED),
+)
+NOT_COMPARED = ("engine", "store", "out", "report")  # they change no result
 
 
 @dataclass(frozen=True)

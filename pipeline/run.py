@@ -19,6 +19,7 @@ from .folder import LOG, USES, RunFolder, claim
 from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pool_key, read_pool
+from .report.report import draw_report
 from .results import Scored, leave
 from .rounds import Settle, Settling, find_rounds
 from .sources import pin_sources
@@ -84,6 +85,8 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
             files = manifest.describe_files(folder.work, FILES)
             record |= found | {"warmups": trained, "files": files}
             folder.finish(record, FILES)
+            if config.report:
+                draw_report(folder.path)
     finally:
         folder.release()
     return Result(folder, record)

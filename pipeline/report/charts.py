@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 
 from .drawing import COLOUR, as_svg, drawing, label
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.patches import PathPatch
 
 PANEL = (320, 190)  # pixels; so wide that it stands on a phone as it is
 BINS = 40
@@ -56,7 +60,7 @@ def histogram(spread: Spread, says: str, *, log: bool = False) -> Markup:
         for cut in spread.cuts:
             axes.axvline(cut, color=COLOUR["ink"], linewidth=1)
         axes.set_xlim(edges[0], edges[-1])
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
         axes.locator_params(axis="y", nbins=4)
         axes.set_xlabel(label(spread.unit, 44))
         axes.tick_params(length=0)
@@ -135,7 +139,7 @@ def mix(groups: Sequence[Group], says: str) -> Markup:
             axes.text(0, place - 0.3, label(group.name, 40), va="bottom", fontsize=10)
         axes.set_xlim(0, 1.05 * max(max(group.pool, group.kept, group.high) for group in groups))
         axes.set_ylim(len(groups) - 0.6, -1)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
         axes.locator_params(axis="x", nbins=5)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
@@ -165,7 +169,7 @@ def points(pool: np.ndarray, chosen: np.ndarray, role: str, says: str) -> Markup
         return as_svg(figure, says)
 
 
-def _dots(places: np.ndarray, role: str, size: float):  # type: ignore[no-untyped-def] # noqa: ANN202
+def _dots(places: np.ndarray, role: str, size: float) -> "PathPatch":
     """One path of lines without length, which round ends make dots: ten bytes each in the page."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path

@@ -1,6 +1,7 @@
 """What a run cost: rows, tokens and seconds of each step, and what was there already."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from ..finished import Finished
@@ -31,7 +32,8 @@ def cost(run: Finished) -> Chapter:
         [
             paragraph(
                 f"{whole}. Tamis {manifest['tamis']}, engine {engine['kind']}, Python "
-                f"{made['python']}, {made['machine']}; {manifest['began']} to {manifest['ended']}."
+                f"{made['python']}, {made['machine']}; {_time(manifest['began'])} to "
+                f"{_time(manifest['ended'])}."
             ),
             table(columns, [_line(step) for step in steps]),
             paragraph(
@@ -41,6 +43,10 @@ def cost(run: Finished) -> Chapter:
             ),
         ],
     )
+
+
+def _time(text: str) -> str:
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _line(step: Mapping[str, Any]) -> list[Cell]:

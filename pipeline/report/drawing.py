@@ -1,9 +1,9 @@
 """Drawings of matplotlib as SVG that stands in a page and takes its colours from there.
 
 A drawing is made in stand-in colours, one for each role; in the SVG they become the classes
-`f-<role>` (fill) and `s-<role>` (line), which the style sheet of the page gives the colours of light
-or dark. Styles become attributes, because the page's policy forbids them. The same drawing gives the
-same bytes: no date, no random ids, one decimal.
+`f-<role>` (fill) and `s-<role>` (line), which the style sheet of the page gives the colours of
+light or dark. Styles become attributes, because the page's policy forbids them. The same drawing
+gives the same bytes: no date, no random ids, one decimal.
 """
 
 import io

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ...stages.selectors.base import OVER_BUDGET
 from ..finished import Finished
-from ..selection import DROPPED, REJECTED
+from ..selection import DROPPED, REJECTED, numbered
 from .beside import Beside
 from .chapter import Chapter, Finding
 from .charts import bars
@@ -27,15 +27,15 @@ def funnel(run: Finished, beside: Beside) -> Chapter:
     says = "; ".join(f"{name}: {rows:,} rows" for name, rows, _ in stages)
     n_in = run.manifest["pool"]["rows_in"]
     rows = [
-        [end["outcome"], _short(end["step"]), end["reason"][:REASON], end["n"], end["n"] / n_in]
+        [end["outcome"], end["n"], end["n"] / n_in, _short(end["step"]), end["reason"][:REASON]]
         for end in ends
     ]
     columns = [
         Column("outcome"),
-        Column("step", hint="what decided it"),
-        Column("reason"),
         Column("rows", ","),
         Column("share", ".1%", hint="of the rows in"),
+        Column("step", hint="what decided it"),
+        Column("reason"),
     ]
     body = [
         paragraph("Every row that came in is in one line of the table.", quiet=True),
@@ -63,17 +63,18 @@ def _stages(run: Finished, ends: Sequence[Mapping[str, Any]]) -> list[tuple[str,
     return [*stages, (f"{name}: kept" if len(stages) > 1 else "kept", rows, "kept")]
 
 
+def selector_steps(run: Finished) -> list[str]:
+    """Return what the ledger calls each selector: its file, numbered where it comes again."""
+    return numbered([block["use"] for block in run.manifest["config"]["selector"]])
+
+
 def _in_order(run: Finished, steps: Sequence[str]) -> list[str]:
     """Steps that dropped rows, as they came: a scorer stands before what reads it."""
     order: list[str] = []
-    uses = [block["use"] for block in run.manifest["config"]["selector"]]
-    for place, (use, block) in enumerate(
-        zip(uses, run.manifest["config"]["selector"], strict=True)
-    ):
+    for step, block in zip(selector_steps(run), run.manifest["config"]["selector"], strict=True):
         reads = {str(value).partition(".")[0] for value in block.values()}
-        order += [step for step in steps if step in reads and step in run.scorers]
-        number = uses[: place + 1].count(use)
-        order.append(use if number == 1 else f"{use}-{number}")
+        order += [name for name in steps if name in reads and name in run.scorers]
+        order.append(step)
     found = [step for step in dict.fromkeys(order) if step in steps]
     return found + [step for step in steps if step not in found]
 
@@ -87,10 +88,12 @@ def _lost(run: Finished, ends: Sequence[Mapping[str, Any]]) -> Finding:
     )
     share = (rejected + unscored) / n_in
     level: Level = "ok" if share < LOST_SOME else "minor" if share < LOST_MUCH else "major"
+    if not share:
+        return Finding(level, f"All {n_in:,} rows could be read and were judged.")
     return Finding(
         level,
-        f"{share:.1%} of the {n_in:,} rows were never judged: {rejected:,} could not be read, "
-        f"{unscored:,} got no score.",
+        f"{rejected + unscored:,} of the {n_in:,} rows ({share:.1%}) were never judged: "
+        f"{rejected:,} could not be read, {unscored:,} got no score.",
     )
 
 

@@ -8,7 +8,7 @@ from .page import Level, figure, paragraph, side_by_side
 from .places import COVERED, find_places, uncovered
 from .sampling import Sample
 
-FARTHER, FAR = 1.05, 1.20  # than with random choices
+FARTHER, FAR = 1.05, 1.50  # than with random choices
 DRAWS = 5
 
 
@@ -60,9 +60,10 @@ def _finding(own: float, others: list[float]) -> Finding:
         "minor": "The selection reaches less of the pool than a random choice does.",
         "major": "The selection leaves out large stretches of the pool.",
     }[level]
-    return Finding(
-        level,
+    text = (
         f"{head} A row of the pool lies {own:.3f} from the nearest kept row on average; with "
-        f"{DRAWS} random choices {min(others):.3f} to {max(others):.3f} (distance of vectors of "
-        f"length 1; a lean by purpose shows here too).",
+        f"{DRAWS} random choices {min(others):.3f} to {max(others):.3f} (vectors of length 1)."
     )
+    if level != "ok":
+        text += " Whether that is wanted shows in the worst of the dropped rows."
+    return Finding(level, text)

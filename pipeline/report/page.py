@@ -193,13 +193,13 @@ def table(
         for row in rows
     )
     form = Markup(
-        '<div class="table{}">{}<div class="scroll"><table>{}<thead><tr>{}</tr></thead>\n'
+        '<div class="table{}">{}{}<div class="scroll"><table><thead><tr>{}</tr></thead>\n'
         "<tbody>\n{}\n</tbody></table></div></div>"
     )
     return form.format(
         Markup(" rows") if any(column.is_wide for column in columns) else "",
+        paragraph(caption, quiet=True) if caption else "",
         SEARCH if search else "",
-        Markup("<caption>{}</caption>").format(clean(caption)) if caption else "",
         heads,
         lines,
     )

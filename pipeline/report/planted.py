@@ -36,5 +36,6 @@ def planted(run: Finished) -> Chapter | None:
 def _finding(kept: float, random: float) -> Finding:
     level: Level = "ok" if kept < random else "minor" if kept < 1.5 * random else "major"
     how = "fewer" if kept < random else "no fewer"
-    text = f"The selection keeps {how} faulty rows than a random choice: {kept:.1%} against {random:.1%}."
+    shown = f"{kept:.1%} against {random:.1%}"
+    text = f"The selection keeps {how} faulty rows than a random choice: {shown}."
     return Finding(level, text)

@@ -4,6 +4,7 @@ It is made from what the run left and from its store; what is no longer there is
 The same run gives the same page.
 """
 
+import logging
 from collections.abc import Callable
 
 from markupsafe import Markup
@@ -12,6 +13,7 @@ from ...errors import ArtifactError, ConfigError, ContractError, DataError
 from ...stages.locations import Location
 from ..files import whole_file
 from ..finished import Finished
+from ..folder import REPORT
 from .asked import asked
 from .beside import Beside, put_beside
 from .chapter import Chapter, not_shown
@@ -27,8 +29,18 @@ from .sampling import draw_sample
 from .scores import scores
 from .token_rows import TOKENS, token_rows, token_scorers
 
-REPORT = "report.html"
+log = logging.getLogger(__name__)
+
 GONE = (DataError, ArtifactError, ConfigError, ContractError)
+
+
+def draw_report(folder: Location) -> None:
+    """Write the report at the end of a run, which is finished, whatever happens here."""
+    try:
+        write_report(Finished(folder, allow_code=True))  # code that has just run, if there is any
+    except Exception as error:  # whatever it is, it must not lose the run
+        reason = f"{type(error).__name__}: {error}"
+        log.warning("the run is finished, but its report was not drawn: %s", reason)
 
 
 def write_report(run: Finished) -> Location:

@@ -14,6 +14,7 @@ from ..selection import DROPPED
 from .beside import Beside
 from .chapter import Chapter
 from .page import Cell, Column, four_figures, heading, long_text, paragraph, table
+from .scores import leading
 from .texts import Message, instruction_of, last_answer_of
 
 KEPT_SHOWN, OTHERS_SHOWN = 200, 100
@@ -23,7 +24,7 @@ SCORES = 3  # columns of scores at most
 
 def read_rows(run: Finished, beside: Beside) -> Chapter:
     """Return the chapter; without texts where they are no longer in the store."""
-    by = leading(run)
+    by = leading_score(run)
     tables = [
         (
             "Kept",
@@ -68,14 +69,10 @@ def _texts(
     return dict(zip(ids, messages, strict=True))
 
 
-def leading(run: Finished) -> str | None:
-    """Return the score that the last selector goes by, or the first there is."""
-    config = run.manifest["config"]
-    for block in reversed(config["selector"]):
-        for value in block.values():
-            if str(value).removesuffix(".score") in run.scorers:
-                return f"{str(value).removesuffix('.score')}.score"
-    return f"{run.scorers[0]}.score" if run.scorers else None
+def leading_score(run: Finished) -> str | None:
+    """Return the column that the last selector goes by, or the first score there is."""
+    name = leading(run)
+    return f"{name}.score" if name else None
 
 
 def kept_places(beside: Beside) -> np.ndarray:
@@ -117,8 +114,7 @@ def _table(
     caption: str,
 ) -> Markup:
     places, texts = shown
-    by = (leading(run) or "").removesuffix(".score")
-    scores = [name for name in dict.fromkeys([by, *run.scorers]) if name][:SCORES]
+    scores = [name for name in dict.fromkeys([leading(run), *run.scorers]) if name][:SCORES]
     columns = [
         Column("row", "", hint="row_id, its position in the input"),
         Column("rank", ",", hint="in the order of the step that decided"),

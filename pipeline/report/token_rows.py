@@ -10,7 +10,7 @@ from ..token_view import Token, TokenView, view_tokens
 from .beside import Beside
 from .chapter import Chapter
 from .page import clean, heading, paragraph
-from .rows import kept_places, leading, near_places, worst_places
+from .rows import kept_places, leading_score, near_places, worst_places
 
 TOKENS = "Single tokens"
 SHOWN = 300  # tokens of a row
@@ -40,7 +40,11 @@ def token_rows(run: Finished, beside: Beside, scorers: Sequence[str]) -> Chapter
         ConfigError: the config names code that may not run.
         DataError: the numbers are no longer in the store.
     """
-    best, near, worst = kept_places(beside), near_places(beside), worst_places(beside, leading(run))
+    best, near, worst = (
+        kept_places(beside),
+        near_places(beside),
+        worst_places(beside, leading_score(run)),
+    )
     wanted = [
         *(("Kept, among the best", place) for place in best[:2]),
         *(("Kept, drawn from the others", place) for place in best[-1:] if len(best) > 2),
