@@ -22,8 +22,9 @@ from ..stages.locations import Location
 from . import lookup
 from .access import AUTH, check_reachable, keep_to_ourselves
 from .config import EngineConfig
-from .crew import Crew
+from .crew import AHEAD, Crew
 from .heartbeat import PATIENCE_S, Doing
+from .meter import Meter
 from .suspect import Jobs, where
 from .task import Receipt, Task, compute, limit_threads, read
 from .worker import Ready, Worker
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AHEAD = 2  # parts that a worker with a GPU has at once: one is computed, the next prepared
 OBJECT_STORE_BYTES = 256 << 20  # receipts are small
 
 
@@ -111,13 +111,15 @@ class RayEngine:
             return
         import ray
         from ray.exceptions import OutOfMemoryError, RayActorError
+        from ray.util import metrics
 
         needs = self.reserve(stage)
         gpus = needs.get("GPU", 0.0)
         self._resize(min(self._n_workers(gpus), len(tasks)), gpus)
         jobs = Jobs(tasks)
-        crew = Crew(tasks[0].folder, ray.put(stage), AHEAD if gpus else 1)
+        crew = Crew(tasks[0].folder, ray.put(stage), prepares=bool(gpus))
         self._doing = crew.doing
+        meter = Meter(metrics, tasks[0].folder, len(tasks))
         for worker in self._workers:  # a cluster may be slow to find room for it, or never do
             crew.begin(worker)
         while jobs.waiting or crew.working:
@@ -130,6 +132,7 @@ class RayEngine:
             try:
                 result = _said(ray.get(done[0]))
             except (RayActorError, OutOfMemoryError) as error:
+                meter.died()
                 less = stage.smaller() if isinstance(error, OutOfMemoryError) else None
                 if less is not None:
                     log.warning("a worker was killed for want of memory; batches are halved")
@@ -140,6 +143,7 @@ class RayEngine:
                     crew.begin(self._replace(dead), attempt)
                 continue
             if (receipt := crew.finished(done[0], jobs, result)) is not None:
+                meter.done(receipt)
                 yield receipt
 
     def doing(self) -> list[Doing]:

@@ -10,18 +10,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import ConfigError
-from ..stages.locations import is_address
 from .logs import printable, show
-from .store import Store
+from .store import open_store
 from .upkeep import Entry, drop, look, uses_in
 
 commands = typer.Typer(help="What a store holds, who uses it, what may go.", no_args_is_help=True)
 
-At = Annotated[str, typer.Option("--store", help="Folder of the computed columns.")]
+At = Annotated[str, typer.Option("--store", help="Folder or address of the computed columns.")]
 Outs = Annotated[
     list[str] | None,
-    typer.Option("--out", help="Folder of runs (several: name each); runs elsewhere do not count."),
+    typer.Option(
+        "--out", help="Folder or address of runs (several: name each); others do not count."
+    ),
 ]
 UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -77,7 +77,5 @@ def in_units(size: float) -> str:
 
 
 def _look(store: str, out: Sequence[str] | None) -> list[Entry]:
-    if is_address(store):
-        raise ConfigError(f"--store {store!r} is an address; this works on folders of this machine")
-    found = Store(Path(store))
+    found = open_store(store)
     return look(found, uses_in(found, out or ["runs"]))

@@ -1,16 +1,19 @@
-"""What lies in a store, which runs use it, and what may go.
+"""What lies in a store, here or at an address, which runs use it, and what may go.
 
 A run uses the columns of its steps on the parts of its pool and targets, the rows of these, and its
 warm-ups (`uses`). Runs elsewhere than in the folders that are named count for nothing: name all.
 What other processes may still be writing is young, and stays.
 """
 
+import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..errors import ConfigError
+from ..stages.locations import Location, is_remote, locate
+from ..stages.remote import is_file
+from .files import Listed, files_below, names, remove_files
 from .folder import CONFIG
 from .pool import load_pool
 from .status import status_of
@@ -32,15 +35,18 @@ class Entry:
         n_files, size: files in it, and their bytes.
         runs: that use something of it.
         idle: files that no run needs.
-        idle_size: bytes of these.
     """
 
-    folder: Path
+    folder: Location
     n_files: int
     size: int
     runs: tuple[str, ...]
-    idle: tuple[Path, ...]
-    idle_size: int
+    idle: tuple[Listed, ...]
+
+    @property
+    def idle_size(self) -> int:
+        """Bytes of the files that no run needs."""
+        return sum(file.size for file in self.idle)
 
 
 def uses_in(store: Store, outs: Sequence[str]) -> dict[str, Uses]:
@@ -51,9 +57,13 @@ def uses_in(store: Store, outs: Sequence[str]) -> dict[str, Uses]:
     """
     found = {}
     for out in outs:
-        if not Path(out).is_dir():
+        folder = locate(out)
+        runs = sorted(names(folder))
+        if not runs and not _is_folder(folder):
             raise ConfigError(f"{out!r} is no folder of runs")
-        for run in sorted(path for path in Path(out).iterdir() if (path / CONFIG).is_file()):
+        for run in (folder / name for name in runs):
+            if not is_file(run / CONFIG):
+                continue
             uses = uses_of(run)
             if uses.store != str(store.root.absolute()):
                 continue
@@ -74,26 +84,27 @@ def look(store: Store, runs: Mapping[str, Uses], now: float | None = None) -> li
     Raises:
         ConfigError: there is no store.
     """
-    root = Path(str(store.root))
-    if not root.is_dir():
-        raise ConfigError(f"{str(root)!r} is no store: there is no such folder")
+    files = files_below(store.root)
+    if not files and not _is_folder(store.root):
+        raise ConfigError(f"{str(store.root)!r} is no store: there is no such folder")
     before = (time.time() if now is None else now) - YOUNG_S
     parts = {run: _part_names(store, uses) for run, uses in runs.items()}
+    inner = [file for file in files if len(file.inside) > 1]
     return [
-        _entry(folder, runs, parts, before)
-        for folder in sorted(path for path in root.iterdir() if path.is_dir())
+        _entry(store.root / name, list(own), runs, parts, before)
+        for name, own in itertools.groupby(inner, lambda file: file.inside[0])
     ]
 
 
 def drop(entries: Sequence[Entry]) -> None:
     """Delete the files that no run needs, and the folders that are empty then."""
     for entry in entries:
-        for path in entry.idle:
-            path.unlink(missing_ok=True)
-        folders = sorted((p for p in entry.folder.rglob("*") if p.is_dir()), reverse=True)
-        for folder in [*folders, entry.folder]:  # inner ones first
-            if not any(folder.iterdir()):
-                folder.rmdir()
+        remove_files(entry.folder, entry.idle)
+
+
+def _is_folder(path: Location) -> bool:
+    """Whether an empty folder is there; at an address there is no such thing."""
+    return not is_remote(path) and path.is_dir()
 
 
 def _part_names(store: Store, uses: Uses) -> frozenset[str]:
@@ -103,38 +114,31 @@ def _part_names(store: Store, uses: Uses) -> frozenset[str]:
 
 
 def _entry(
-    folder: Path,
+    folder: Location,
+    files: Sequence[Listed],
     runs: Mapping[str, Uses],
     parts: Mapping[str, frozenset[str]],
     before: float,
 ) -> Entry:
     users = tuple(run for run, uses in runs.items() if _is_used(folder.name, uses))
-    n_files = size = idle_size = 0
     idle = []
-    for path in _files(folder):
-        facts = path.stat()
-        n_files, size = n_files + 1, size + facts.st_size
-        needed = any(_needs(runs[run], parts[run], folder, path) for run in users)
-        if facts.st_mtime < before and not (needed and not path.name.endswith(LEFT)):
-            idle.append(path)
-            idle_size += facts.st_size
-    return Entry(folder, n_files, size, users, tuple(idle), idle_size)
+    for file in files:
+        own = Listed(file.inside[1:], file.size, file.modified)
+        needed = any(_needs(runs[run], parts[run], folder.name, own.inside) for run in users)
+        if own.modified < before and not (needed and not own.inside[-1].endswith(LEFT)):
+            idle.append(own)
+    return Entry(folder, len(files), sum(file.size for file in files), users, tuple(idle))
 
 
 def _is_used(name: str, uses: Uses) -> bool:
     return name in (POOLS, ROWS, *uses.steps, *uses.warmups)
 
 
-def _needs(uses: Uses, parts: frozenset[str], folder: Path, path: Path) -> bool:
+def _needs(uses: Uses, parts: frozenset[str], folder: str, inside: tuple[str, ...]) -> bool:
     """Whether a run needs a file of a folder that it uses."""
-    inside = path.relative_to(folder).parts
-    if folder.name == POOLS:
+    if folder == POOLS:
         return inside[0] in uses.pools
-    if folder.name in uses.warmups or inside[-1] in OF_STEP:
+    if folder in uses.warmups or inside[-1] in OF_STEP:
         return True
     # <part>.parquet of rows and columns; of later rounds the folder has the part's name
-    return bool({path.stem, *inside} & parts)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return bool({inside[-1].partition(".")[0], *inside} & parts)

@@ -13,7 +13,8 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..stages.base import Stage
-from .files import whole_file
+from ..stages.locations import Location
+from .files import read, whole_file
 from .folder import CONFIG, USES
 from .plan import Plan
 from .pool import Pool
@@ -58,14 +59,14 @@ def note_uses(run: Path, store: Store, pool: Pool, plan: Plan) -> None:
         partial.write_text(json.dumps(asdict(found), indent=1) + "\n", "utf-8")
 
 
-def uses_of(run: Path) -> Uses:
+def uses_of(run: Location) -> Uses:
     """Return what a run needs.
 
     Raises:
         ConfigError: it does not say; it was made by an earlier version, or its file is damaged.
     """
     try:
-        facts: dict[str, Any] = json.loads((run / USES).read_text("utf-8"))
+        facts: dict[str, Any] = json.loads(read(run / USES))
         lists = (tuple(facts[name]) for name in ("pools", "steps", "warmups"))
         return Uses(str(facts["store"]), *lists)
     except (OSError, ValueError, TypeError, KeyError) as error:

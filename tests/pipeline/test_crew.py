@@ -35,49 +35,67 @@ def up(crew, workers, jobs):
     crew.hand_out(jobs)
 
 
-@pytest.mark.parametrize(("depth", "given"), [(1, 2), (2, 4)])
-def test_as_many_jobs_as_they_can_take(two, depth, given):
-    crew, jobs = Crew("mine-k", None, depth), Jobs(TASKS)
+def hands(crew, worker):
+    return [job for job, own in crew.working.values() if own is worker]
+
+
+@pytest.mark.parametrize(("prepares", "given"), [(False, 2), (True, 4)])
+def test_as_many_jobs_as_they_can_take(two, prepares, given):
+    crew, jobs = Crew("mine-k", None, prepares), Jobs(TASKS)
     up(crew, two, jobs)
     assert len(crew.working) == given
+    assert [len(hands(crew, worker)) for worker in two] == [given // 2] * 2
     assert len(jobs.waiting) == 4 - given
     assert {str(one).split(":")[0] for one in crew.doing.values()} == {
         f"process of {id(worker)}" for worker in two
     }
 
 
-def test_who_has_finished_gets_the_next(two):
-    crew, jobs = Crew("mine-k", None, 1), Jobs(TASKS)
-    up(crew, two, jobs)
+@pytest.mark.parametrize(("seconds", "given"), [(0.1, 2), (30.0, 1)])
+def test_who_has_finished_gets_the_next_and_who_is_quick_two(two, seconds, given):
+    crew, jobs = Crew("mine-k", None, prepares=False), Jobs(TASKS)
+    up(crew, two[:1], jobs)
     reference, (job, worker) = next(iter(crew.working.items()))
-    receipt = Receipt(job.task.part, 10, 0.1)
+    receipt = Receipt(job.task.part, 10, seconds)
     assert crew.finished(reference, jobs, receipt) is receipt
     crew.hand_out(jobs)
-    assert [own for _, own in crew.working.values()].count(worker) == 1
-    assert len(crew.doing) == 2
+    assert [one.task for one in hands(crew, worker)] == TASKS[1 : 1 + given]
+    assert len(crew.doing) == given
 
 
-def test_the_dead_get_nothing_more_and_their_jobs_go_to_others(two):
-    crew, jobs = Crew("mine-k", None, 2), Jobs(TASKS[:2])
+def test_the_dead_get_nothing_more_and_what_waited_behind_is_not_to_blame(two):
+    """Whichever of its references is heard of first."""
+    crew, jobs = Crew("mine-k", None, prepares=True), Jobs(TASKS[:2])
     up(crew, two[:1], jobs)
-    first, second = crew.working
-    assert crew.lost(first, jobs, "killed") == (two[0], 1)
+    _, second = crew.working
     assert crew.lost(second, jobs, "killed") == (two[0], 1)
     crew.hand_out(jobs)
     assert not crew.working
     assert not crew.doing
-    assert [job.attempt for job in jobs.waiting] == [2, 2]
+    assert [(job.task, job.attempt) for job in jobs.waiting] == [(TASKS[1], 1), (TASKS[0], 2)]
+
+
+def test_what_killed_a_worker_is_given_out_alone(two):
+    """Nothing stands behind it, and it stands behind nothing, so who is to blame is known."""
+    crew, jobs = Crew("mine-k", None, prepares=True), Jobs(TASKS)
+    up(crew, two[:1], jobs)
+    crew.lost(next(iter(crew.working)), jobs, "killed")
+    up(crew, two[1:], jobs)
+    assert [(job.task, job.attempt) for job in hands(crew, two[1])] == [(TASKS[0], 2)]
+    crew.finished(next(iter(crew.working)), jobs, Receipt(TASKS[0].part, 10, 0.1))
+    crew.hand_out(jobs)
+    assert [job.task for job in hands(crew, two[1])] == [TASKS[1], TASKS[2]]
 
 
 def test_in_less_memory_an_attempt_does_not_count(two):
-    crew, jobs = Crew("mine-k", None, 1), Jobs(TASKS[:1])
+    crew, jobs = Crew("mine-k", None, prepares=False), Jobs(TASKS[:1])
     up(crew, two[:1], jobs)
     crew.lost(next(iter(crew.working)), jobs, "out of memory", in_less_memory=True)
     assert [job.attempt for job in jobs.waiting] == [1]
 
 
 def test_a_worker_that_dies_as_it_starts(two):
-    crew, jobs = Crew("mine-k", None, 1), Jobs(TASKS)
+    crew, jobs = Crew("mine-k", None, prepares=False), Jobs(TASKS)
     crew.begin(two[0])
     for attempt in range(1, ATTEMPTS):
         dead, following = crew.lost(next(iter(crew.starting)), jobs, "no library")

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from urllib.request import Request, urlopen
 
 import fsspec
@@ -9,11 +10,14 @@ from fsspec.implementations.memory import MemoryFileSystem
 from tamis.errors import ConfigError, RemoteError
 from tamis.pipeline import files
 from tamis.pipeline.files import (
+    _modified,
     check_writable,
+    files_below,
     names,
     read,
     readable,
     remove,
+    remove_files,
     rename,
     send,
     size,
@@ -197,3 +201,30 @@ def test_no_permission_is_said_at_once(bucket, monkeypatch, caplog):
     with pytest.raises(ConfigError, match="Access Key Id you provided does not exist"):
         check_writable(path, "store")
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        ({"LastModified": datetime(2026, 1, 1, tzinfo=UTC)}, 1767225600.0),  # s3
+        ({"mtime": 5.5}, 5.5),
+        ({"updated": "2026-01-01T00:00:00Z"}, 1767225600.0),
+        ({"size": 3}, float("inf")),  # not said: as if it were young
+    ],
+)
+def test_when_a_file_was_modified(info, expected):
+    assert _modified(info) == expected
+
+
+def test_files_below_and_their_removal(tmp_path):
+    for name in ("a/b/one", "a/two", "three"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x" * len(name))
+    found = files_below(tmp_path)
+    assert [(file.inside, file.size) for file in found] == [
+        (("a", "b", "one"), 7),
+        (("a", "two"), 5),
+        (("three",), 5),
+    ]
+    remove_files(tmp_path, found[:2])
+    assert [path.name for path in tmp_path.rglob("*")] == ["three"]

@@ -1,10 +1,13 @@
 import time
+from pathlib import Path
 
 import pytest
 from tamis.errors import ConfigError
+from tamis.pipeline.files import files_below, remove
 from tamis.pipeline.run import select
 from tamis.pipeline.store import Store
 from tamis.pipeline.upkeep import YOUNG_S, drop, look, uses_in
+from tamis.stages.locations import locate
 from tamis.tests.runs import digest, quiet, run_config
 
 LATER = time.time() + 2 * YOUNG_S
@@ -71,7 +74,8 @@ def test_leftovers_go_but_nothing_young(tmp_path):
     column = next((tmp_path / "store").glob("length-*/score/*.parquet"))
     for name in (f".{column.name}.1-a.partial", f"{column.name}.damaged"):
         column.with_name(name).write_bytes(b"x")
-    assert {path.suffix for entry in entries(tmp_path) for path in entry.idle} == {
+    ends = {Path(file.inside[-1]).suffix for entry in entries(tmp_path) for file in entry.idle}
+    assert ends == {
         ".partial",
         ".damaged",
     }
@@ -96,3 +100,26 @@ def test_mistakes(tmp_path):
         uses_in(Store(tmp_path), [str(tmp_path / "none")])
     with pytest.raises(ConfigError, match="none' is no store: there is no such folder"):
         look(Store(tmp_path / "none"), {})
+
+
+def test_at_an_address(tmp_path, bucket):
+    """Store and runs in a bucket: what a run needs stays, the rest goes in one go."""
+    at = {"store": f"{bucket}/store", "out": f"{bucket}/runs"}
+    result = select(run_config(tmp_path, **at), quiet())
+    other = {"short": {"use": "random"}, "long": {"use": "length", "unit": "chars"}}
+    select(run_config(tmp_path, name="gone", scorers=other, **at), quiet())
+    remove(locate(f"{bucket}/runs/gone"))
+    store = Store(locate(at["store"]))
+    found = by_use(look(store, uses_in(store, [at["out"]]), LATER))
+    assert found["random"].runs == () and len(found["random"].idle) == found["random"].n_files > 0
+    assert found["column"].runs == (str(result.folder.path),) and not found["column"].idle
+    assert not any(entry.idle for entry in look(store, {}))  # all of it is young
+    drop(list(found.values()))
+    left = {file.inside[0].partition("-")[0] for file in files_below(store.root)}
+    assert left == {"column", "length", "pools", "rows", ".tamis"}
+    again = select(run_config(tmp_path, **at), quiet(), overwrite=True)
+    assert all(step["computed"] == 0 for step in again.manifest["steps"])
+    with pytest.raises(ConfigError, match="is no store"):
+        look(Store(locate(f"{bucket}/nothing")), {})
+    with pytest.raises(ConfigError, match="is no folder of runs"):
+        uses_in(store, [f"{bucket}/nothing"])
