@@ -45,10 +45,13 @@ def histogram(spread: Spread, says: str, *, log: bool = False) -> Markup:
         says: what is shown, in words.
         log: with a logarithmic scale; the number is then above 0.
     """
+    from matplotlib.ticker import LogLocator
+
     edges = bin_edges(spread, log)
-    with drawing(*PANEL) as (figure, axes):
+    with drawing(*PANEL, margins=(38, 38, 10, 6)) as (figure, axes):
         if log:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
             axes.minorticks_off()
         pool, kept, random = (_shares(v, edges) for v in (spread.pool, spread.kept, spread.random))
@@ -130,7 +133,7 @@ class Group:
 
 def mix(groups: Sequence[Group], says: str) -> Markup:
     """Return the shares of groups: of the pool as bars, kept as dots, random as a line."""
-    with drawing(PANEL[0], (BAR + 14) * len(groups) + 44) as (figure, axes):
+    with drawing(PANEL[0], (BAR + 14) * len(groups) + 56, margins=(2, 38, 16, 2)) as (figure, axes):
         for place, group in enumerate(groups):
             axes.barh(place, group.pool, 0.5, color=COLOUR["shade"])
             ends = [group.low, group.high]

@@ -47,15 +47,21 @@ SETTINGS = {
     "ytick.labelcolor": COLOUR["soft"],
     "text.color": COLOUR["ink"],
     "lines.solid_capstyle": "round",
-    "figure.constrained_layout.use": True,
 }
 
 
 @contextmanager
-def drawing(width: int, height: int) -> Iterator["tuple[Figure, Axes]"]:
-    """Give a figure of so many pixels and its axes; what is drawn must be drawn in the block.
+def drawing(
+    width: int, height: int, margins: tuple[int, int, int, int] = (2, 2, 2, 2)
+) -> Iterator["tuple[Figure, Axes]"]:
+    """Give a figure and its axes; what is drawn must be drawn in the block.
 
     Text of rows must go through `label`.
+
+    Args:
+        width: of the figure in pixels.
+        height: likewise.
+        margins: left, below, right and above of the axes, in pixels.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -66,7 +72,9 @@ def drawing(width: int, height: int) -> Iterator["tuple[Figure, Axes]"]:
             "ignore", message=r"Glyph .* missing from font", category=UserWarning
         )
         figure = Figure(figsize=(width / PER_INCH, height / PER_INCH))
-        yield figure, figure.add_subplot()
+        left, below, right, above = margins
+        sides = ((width - left - right) / width, (height - below - above) / height)
+        yield figure, figure.add_axes((left / width, below / height, *sides))
 
 
 def label(text: str, most: int = 28) -> str:

@@ -94,13 +94,18 @@ def worst(levels: Sequence[Level]) -> Level:
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Return Spearman's correlation of two numbers of the rows that have both; 0 if one is flat."""
-    from scipy.stats import rankdata
-
     both = np.isfinite(a) & np.isfinite(b)
-    first, second = rankdata(a[both]), rankdata(b[both])
+    first, second = _ranks(a[both]), _ranks(b[both])
     if not both.any() or np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Places in ascending order; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return ranks
 
 
 def _level(effect: float, some: float, much: float, beyond: bool) -> Level:

@@ -18,7 +18,7 @@ from .texts import instruction_of, last_answer_of
 
 POOL, CHOSEN = 8_000, 2_000  # rows on the map at most
 DIRECTIONS = 32
-FEATURES = 1 << 15
+FEATURES = 1 << 13
 HEAD = 1_500  # characters of each text
 COVERED = 2_000  # rows of the pool whose distance is measured
 
@@ -86,7 +86,7 @@ def _of_words(texts: Sequence[str]) -> np.ndarray:
     most = min(DIRECTIONS, weighted.shape[0] - 1)
     if most < 1:
         return np.zeros((len(texts), 2))
-    svd = TruncatedSVD(most, random_state=0, n_iter=3)
+    svd = TruncatedSVD(most, random_state=0, n_iter=2)
     return unit(svd.fit_transform(weighted))
 
 
