@@ -9,7 +9,6 @@ goes by how large an effect is, and only where it is beyond every one of the ran
   have to come from other groups (total variation).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,12 +83,6 @@ def shares(groups: np.ndarray, rows: np.ndarray) -> np.ndarray:
     counted = np.bincount(groups[rows], minlength=int(groups.max(initial=-1)) + 1)
     found: np.ndarray = counted / max(int(rows.sum()), 1)
     return found
-
-
-def worst(levels: Sequence[Level]) -> Level:
-    """Return the gravest of some levels."""
-    order: list[Level] = ["ok", "minor", "major"]
-    return max(levels, key=order.index, default="ok")
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
