@@ -127,7 +127,7 @@ def _groups(beside: Beside, names: pa.ChunkedArray, what: str) -> tuple[Markup, 
 def _mix_text(
     lean: Lean, what: str, called: Sequence[str], pool: np.ndarray, kept: np.ndarray
 ) -> str:
-    most = int(np.argmax(np.abs(kept - pool)))
+    most = int(np.argmax(kept - pool))
     head = {
         "ok": f"No lean by {what}.",
         "minor": f"The selection leans somewhat by {what}.",
@@ -135,6 +135,6 @@ def _mix_text(
     }[lean.level]
     return (
         f"{head} {lean.size:.0%} of the kept rows would have to come from others to match the pool "
-        f"(random choices {lean.range[0]:.0%} to {lean.range[1]:.0%}). The largest difference: "
+        f"(random choices {lean.range[0]:.0%} to {lean.range[1]:.0%}). Most above its share: "
         f"{called[most]}, {kept[most]:.1%} of the kept rows and {pool[most]:.1%} of the pool."
     )
