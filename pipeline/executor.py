@@ -109,11 +109,11 @@ class RayEngine:
         """
         if not tasks:
             return
+        needs = self.reserve(stage)  # before the imports: Ray reads then where to listen
         import ray
         from ray.exceptions import OutOfMemoryError, RayActorError
         from ray.util import metrics
 
-        needs = self.reserve(stage)
         gpus = needs.get("GPU", 0.0)
         self._resize(min(self._n_workers(gpus), len(tasks)), gpus)
         jobs = Jobs(tasks)

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import ArtifactError, DataError
+from ..errors import DataError
 from ..stages.ingest import (
     REJECTED,
     RawPart,
@@ -27,7 +27,7 @@ from .config import Config
 from .files import read, readable, whole_file
 from .fingerprint import canonical, key
 from .sources import content_of, input_files
-from .store import Address, Part, Store
+from .store import Address, Part, Store, damaged
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ def _rejected(store: Store, pool: Pool) -> pa.Table:
     try:
         return pq.read_table(readable(path))
     except (pa.ArrowException, OSError) as error:
-        raise ArtifactError(str(path), str(error).splitlines()[0]) from error
+        raise damaged(path, error) from error
 
 
 def _folder(store: Store, name: str) -> Location:

@@ -18,7 +18,7 @@ from ..errors import ArtifactError
 from ..stages.locations import Location
 from .files import names, readable, whole_file
 from .fingerprint import canonical, key
-from .store import Store
+from .store import Store, damaged
 
 AT = "at"
 
@@ -90,7 +90,7 @@ def _files(
         try:
             has = pq.read_schema(readable(path)).names
         except (pa.ArrowException, OSError) as error:
-            raise ArtifactError(str(path), str(error).splitlines()[0]) from error
+            raise damaged(path, error) from error
         if set(columns) <= set(has):
             yield path
 
@@ -104,7 +104,7 @@ def _read(path: Location, folder: str, part: str, name: str, columns: Sequence[s
         with pq.ParquetFile(readable(path), page_checksum_verification=True) as file:
             table = file.read([AT, *columns])
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(str(path), str(error).splitlines()[0]) from error
+        raise damaged(path, error) from error
     facts = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     if facts != _facts(folder, part, name):
         raise ArtifactError(str(path), f"is not {name} of {folder} of part {part}")

@@ -17,6 +17,7 @@ runs at once write the same bytes under the same name. The root may be at an add
 then one request.
 """
 
+import errno
 import json
 import logging
 from collections import deque
@@ -38,6 +39,7 @@ from .files import check_writable, names, readable, rename, whole_file
 log = logging.getLogger(__name__)
 
 FITTED = "fitted.parquet"
+NOT_THE_FILE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE)
 AHEAD = 8  # parts in memory beside the one that is used
 
 
@@ -196,8 +198,9 @@ class Store:
         Raises:
             DataError: it is no file of the store.
         """
-        path = locate(error.path)
-        if not same_or_below(path.absolute(), self.root.absolute()):
+        path, root = locate(error.path).absolute(), self.root.absolute()
+        # a folder of the store may be a link to another disk
+        if not f"{path}".startswith(f"{root}/") and not same_or_below(path, root):
             raise DataError(f"damaged file: {error}") from error
         log.warning("damaged, set aside and computed again: %s", error)
         rename(path, f"{path.name}.damaged")
@@ -236,12 +239,24 @@ class Store:
         except FileNotFoundError:
             raise ArtifactError(str(path), "is gone") from None
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise ArtifactError(str(path), str(error).splitlines()[0]) from error
+            raise damaged(path, error) from error
         facts = table.schema.metadata or {}
         named = facts.get(b"tamis.what"), facts.get(b"tamis.part")
         if named != (what.encode(), part.encode()):
             raise ArtifactError(str(path), f"is not {what} of part {part}")
         return table.replace_schema_metadata(None)
+
+
+def damaged(path: Location, error: Exception) -> ArtifactError:
+    """What is to be raised for a file that could not be read.
+
+    Raises:
+        OSError: the error itself, where it says nothing of the file: it would be set aside, and
+            computed again, though it is good.
+    """
+    if isinstance(error, OSError) and error.errno in NOT_THE_FILE:
+        raise error
+    return ArtifactError(str(path), str(error).splitlines()[0])
 
 
 def open_store(address: str, out: str | None = None) -> Store:

@@ -199,6 +199,39 @@ class TestRay:
         assert heard <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
+LISTENING = """
+import sys, os
+import psutil
+from pathlib import Path
+from tamis.pipeline.config import EngineConfig
+from tamis.pipeline.executor import RayEngine
+from tamis.pipeline.store import Address, Part
+from tamis.pipeline.task import Task
+from tamis.scorers.random import Random
+from tamis.stages.score import Score
+
+engine = RayEngine(EngineConfig(workers=1), sys.argv[1])
+task = Task(Part(f"{0:032x}", 0, 2), ["score"], {"sample_id": Address("", "sample_id")}, "r-k")
+list(engine.run(Score(scorer=Random(seed=1)), [task]))
+own = {p.pid for p in psutil.Process().children(recursive=True)} | {os.getpid()}
+found = psutil.net_connections("tcp")
+heard = {c.laddr.ip for c in found if c.pid in own and c.status == psutil.CONN_LISTEN}
+print(os.environ["RAY_AUTH_MODE"], len(os.environ["RAY_AUTH_TOKEN"]), *sorted(heard))
+engine.close()
+"""
+
+
+def test_without_a_word_in_the_environment_a_run_keeps_to_itself(store):
+    """The tests themselves say in theirs what Ray is to do."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    command = [sys.executable, "-c", LISTENING, str(store.root)]
+    done = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=120)
+    mode, n, *heard = done.stdout.split() or [done.stderr, 0]
+    assert (mode, n) == ("token", "64")
+    assert heard
+    assert set(heard) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
