@@ -13,6 +13,8 @@ import typer
 
 from .. import __version__
 from ..errors import TamisError
+from .diff_command import diff
+from .explain_command import explain
 from .load import load
 from .logs import Reporter, printable, show
 from .options import (
@@ -139,6 +141,8 @@ app.command()(plan)
 app.command()(status)
 app.command()(tokens)
 app.command()(report)
+app.command()(explain)
+app.command()(diff)
 app.command()(prune)
 app.command()(submit)
 app.add_typer(store_commands, name="store")

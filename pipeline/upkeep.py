@@ -16,7 +16,7 @@ from ..stages.remote import is_file
 from .files import Listed, files_below, names, remove_files
 from .folder import CONFIG
 from .pool import load_pool
-from .status import prepared_name, status_of
+from .status import is_preparing, prepared_name, status_of
 from .store import FITTED, Store
 from .uses import Uses, uses_of
 
@@ -62,7 +62,7 @@ def uses_in(store: Store, outs: Sequence[str]) -> dict[str, Uses]:
         if not runs and not _is_folder(folder):
             raise ConfigError(f"{out!r} is no folder of runs")
         for name in (name for found in runs if (name := prepared_name(found))):
-            if status_of(str(folder / name)).state == "preparing":  # what it needs is not known
+            if is_preparing(folder / name):  # what it needs is not known yet
                 raise ConfigError(f"{folder / name} works right now; wait until it has ended")
         for run in (folder / name for name in runs):
             if not is_file(run / CONFIG):
