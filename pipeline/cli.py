@@ -14,6 +14,7 @@ import typer
 from .. import __version__
 from ..errors import TamisError
 from .diff_command import diff
+from .doctor_command import doctor
 from .explain_command import explain
 from .load import load
 from .logs import Reporter, printable, show
@@ -37,6 +38,7 @@ from .prune import prune
 from .report_command import report
 from .store_commands import commands as store_commands
 from .submit import submit
+from .sweep_command import sweep
 from .view_commands import status, tokens
 
 app = typer.Typer(
@@ -138,6 +140,8 @@ def warmup(
 
 
 app.command()(plan)
+app.command()(sweep)
+app.command()(doctor)
 app.command()(status)
 app.command()(tokens)
 app.command()(report)

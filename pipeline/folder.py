@@ -34,7 +34,7 @@ RESULTS = (
     *(MANIFEST, USES, STATUS, REPORT),
     *("ledger.parquet", "rejected.parquet", "curated", CURATED),
 )
-NOT_COMPARED = ("engine", "store", "out", "report")  # they change no result
+NOT_COMPARED = ("engine", "store", "out", "sweep", "report")  # they change no result
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,10 @@ def places(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     They are those of data, targets, models and code, not `store` and `out`.
     """
     fields: list[tuple[Any, Any]] = [(block, "path") for block in blocks(raw, "data", "targets")]
-    for block in blocks(raw, "signals", "scorers", "selector"):
+    chains = raw.get("sweep", {}).get("selectors") if isinstance(raw.get("sweep"), dict) else None
+    named = chains if isinstance(chains, dict) else {}
+    compared = [block for name in named for block in blocks(named, name)]
+    for block in [*blocks(raw, "signals", "scorers", "selector"), *compared]:
         fields += [(block, name) for name in ("model", "other", "tokenizer")]
         if str(block.get("use")).endswith(".py"):
             fields.append((block, "use"))
@@ -130,11 +133,12 @@ def _unknown_key(raw: Mapping[str, Any], place: tuple[int | str, ...], allow_cod
     """What is allowed where an unknown key stands."""
     at: Any = raw
     model: type[BaseModel] | None = Config
+    section = "selector" if place[:2] == ("sweep", "selectors") else str(place[0])
     for part in place[:-1]:
         if isinstance(at, list) or part in at:
             at = at[part]  # type: ignore[index] # a list's places are whole numbers
-        if str(place[0]) in lookup.FOLDERS and isinstance(at, dict) and "use" in at:
-            model = lookup.find(str(place[0]), at["use"], allow_code)
+        if section in lookup.FOLDERS and isinstance(at, dict) and "use" in at:
+            model = lookup.find(section, at["use"], allow_code)
         elif model is not None and part in model.model_fields:
             annotation = model.model_fields[str(part)].annotation
             options = [annotation, *getattr(annotation, "__args__", ())]

@@ -1,6 +1,6 @@
 """A run from config to curated dataset, top to bottom."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from ..errors import ArtifactError, DataError
 from ..stages.locations import Location, locate
+from ..stages.selectors.base import Selector
 from . import executor, ledger, manifest, selection
 from .compute import compute
 from .config import Config
@@ -68,7 +69,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
         find_rounds(plan, config.selector, "doubted")
         selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
 
-    with _preparing(config, reporter):
+    with before_its_folder(config, reporter):
         pool, plan = undamaged(store, config, lambda: _open(config, store, name, reporter, check))
     folder = claim(config, manifest.result_fingerprint(config, pool, plan), overwrite)
     if folder.is_done:
@@ -98,7 +99,12 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
 
 
 def score_pool(
-    config: Config, store: Store, name: str, reporter: Reporter, settle: Settle = "none"
+    config: Config,
+    store: Store,
+    name: str,
+    reporter: Reporter,
+    settle: Settle = "none",
+    also: Sequence[Selector] = (),
 ) -> Scored:
     """Compute every column that a pinned config plans.
 
@@ -108,6 +114,7 @@ def score_pool(
         name: the key of the pool.
         reporter: shows the progress.
         settle: which rows take part in later rounds of a signal.
+        also: selectors whose columns are computed and read beside those of the config's own.
 
     Raises:
         TamisError: what stopped it; all that was computed is kept.
@@ -116,14 +123,15 @@ def score_pool(
     def check(pool: Pool, plan: Plan) -> None:
         find_rounds(plan, config.selector, settle)
 
-    pool, plan = _open(config, store, name, reporter, check)
+    wide = config.model_copy(update={"selector": [*also, *config.selector]})
+    pool, plan = _open(wide, store, name, reporter, check)
     spent: tuple[int, int] | None = None
     rounds = find_rounds(plan, config.selector, settle)
     engine = executor.open_engine(config.engine, store.root)
     try:
         reports = compute(plan, pool, store, engine, reporter)
         with reporter.busy("reading what is scored"):
-            table = selection.read_scored(config, pool, plan, store)
+            table = selection.read_scored(wide, pool, plan, store)
         if rounds is not None:
             budget = selection.budget_of(config.budget, pool.n_rows, plan.cost)
             settling = Settling(rounds, config.selector, budget, pool, store, settle)
@@ -144,7 +152,7 @@ def score(config: Config, reporter: Reporter) -> tuple[Location, pa.Table]:
     store = open_store(config.store, config.out)
     config = pin(config)
     name = pool_key(config)
-    with _preparing(config, reporter):
+    with before_its_folder(config, reporter):
         scored = undamaged(store, config, lambda: score_pool(config, store, name, reporter))
     table = scored.table.select(["row_id", "sample_id", "source"])
     for scorer in config.scorers:
@@ -188,7 +196,7 @@ def pin(config: Config) -> Config:
 
 
 @contextmanager
-def _preparing(config: Config, reporter: Reporter) -> Iterator[None]:
+def before_its_folder(config: Config, reporter: Reporter) -> Iterator[None]:
     """Say how far a run is that has no folder yet."""
     path = preparing(locate(config.out) / config.name)
     with reporter.recording(path):
