@@ -39,6 +39,7 @@ from .options import (
 from .overrides import Overrides
 from .plan_command import plan
 from .prune import prune
+from .report_command import report
 from .store_commands import commands as store_commands
 from .submit import submit
 from .sweep_command import sweep
@@ -156,6 +157,7 @@ app.command()(doctor)
 app.command()(status)
 app.command()(tokens)
 app.command()(export)
+app.command()(report)
 app.command()(explain)
 app.command()(diff)
 app.command()(prune)

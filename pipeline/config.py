@@ -185,6 +185,8 @@ class Config(BaseModel):
     labels: str | None = None
     """A column that says what is wrong with a row (`none`: nothing); the summary then shows how
     much of each fault every scorer keeps, beside a random choice."""
+    report: bool = True
+    """Draw report.html at the end; like engine, store and out it changes no result."""
     sweep: SweepConfig = SweepConfig()
     engine: EngineConfig = EngineConfig()
     limits: LimitsConfig = LimitsConfig()

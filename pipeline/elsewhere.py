@@ -91,7 +91,7 @@ def chosen_elsewhere(path: str, run: Finished) -> tuple[Side, Reading]:
     pool = lines(run, ("sample_id", "source"), pc.is_valid(pc.field("sample_id")))
     known = np.sort(np.array(pool["sample_id"].to_pylist(), dtype="S32"))
     source, rows = Source(name="chosen", path=path), _Rows()
-    commit = "" if exists(path) else resolve_dataset(path, None)
+    commit = "" if exists(path) else resolve_dataset(path, None).commit
     max_chars = run.config.max_chars
     for part in ingest([(source, commit)], part_rows=PART_ROWS, max_chars=max_chars):
         rows.add(part, known)

@@ -20,7 +20,7 @@ from ..stages.locations import Location, locate
 from ..stages.remote import is_file
 from .config import Config
 from .files import readable
-from .folder import CONFIG, MANIFEST, RunFolder
+from .folder import CONFIG, MANIFEST, REPORT, RunFolder
 from .load import load
 from .notebook import as_html
 from .pool import Pool, find_pool
@@ -29,8 +29,6 @@ from .store import Address, Store
 
 if TYPE_CHECKING:
     from ..stages.hub import Dataset
-
-REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -81,15 +79,15 @@ class Finished:
         return cast("Dataset", found)
 
     def report(self) -> Location:
-        """Return where its HTML page lies.
+        """Return where its HTML page lies; it is drawn where there is none yet.
 
         Raises:
-            DataError: it has none.
+            ArtifactError: the ledger is damaged.
         """
+        from .report.report import write_report  # which reads finished runs in turn
+
         page = self.folder / REPORT
-        if not is_file(page):
-            raise DataError(f"{str(self.folder)!r} has no {REPORT}")
-        return page
+        return page if is_file(page) else write_report(self)
 
     def _repr_html_(self) -> str:
         return as_html(self.folder, self.manifest)
@@ -105,7 +103,7 @@ class Finished:
     @cached_property
     def store(self) -> Store:
         """Where its columns live."""
-        return Store(locate(self.config.store))
+        return Store(locate(self.manifest["config"]["store"]))
 
     @cached_property
     def pool(self) -> Pool:

@@ -22,6 +22,7 @@ from .limits import Clock
 from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pool_key, read_pool
+from .report.report import draw_report
 from .results import Scored, leave
 from .rounds import Settle, Settling, find_rounds
 from .sources import pin_sources
@@ -97,6 +98,8 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
                 record["forecast"] = foretold
             folder.finish(record, FILES)
             clock.finished()
+            if config.report:
+                draw_report(folder.path)
     finally:
         folder.release()
     return Result(folder, record)

@@ -145,7 +145,11 @@ def check_selectors(selectors: Sequence[Selector]) -> None:
 
 def step_names(selectors: Sequence[Selector]) -> list[str]:
     """Return a name for each selector: its file's, numbered where it comes again."""
-    uses = [use_of(selector) for selector in selectors]
+    return numbered([use_of(selector) for selector in selectors])
+
+
+def numbered(uses: Sequence[str]) -> list[str]:
+    """Return names, with a number where one comes again."""
     return [
         use if uses.index(use) == place else f"{use}-{uses[: place + 1].count(use)}"
         for place, use in enumerate(uses)

@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..stages.locations import Location
+from ..stages.remote import is_file
 from .agreement import Agreement
+from .folder import REPORT
 from .forecast_table import compared
 from .logs import printable
 from .other_form import OtherForm
@@ -35,6 +37,8 @@ def summarise(folder: Location, manifest: Mapping[str, Any], was_done: bool) -> 
         f"curated dataset: {folder / 'curated'}",
         f"why each row:    {folder / 'ledger.parquet'}",
     ]
+    if is_file(folder / REPORT):
+        lines.append(f"to look at:      {folder / REPORT}")
     if rounds := manifest.get("rounds"):
         share = rounds["took"] / rounds["of"]
         lines.append(

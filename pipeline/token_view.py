@@ -13,7 +13,7 @@ from ..scorers.tshirt import TShirt
 from ..stages.signals.neighbours import Neighbours
 from ..stages.tokenize import compared, token_texts
 from .config import Config
-from .finished import open_run
+from .finished import Finished, open_run
 from .plan import folder_of
 from .pool import Pool
 from .round_files import known_places, read_round
@@ -80,7 +80,16 @@ def token_view(
         ConfigError: no finished run, or no such scorer in it.
         DataError: no such row, or its numbers are no longer in the store.
     """
-    found = open_run(run, allow_code)
+    return view_tokens(open_run(run, allow_code), row_id, scorer)
+
+
+def view_tokens(found: Finished, row_id: int, scorer: str | None = None) -> TokenView:
+    """Return the tokens of a row of a run that is open already.
+
+    Raises:
+        ConfigError: no such scorer in it, or its config names code and may not run it.
+        DataError: no such row, or its numbers are no longer in the store.
+    """
     config, manifest = found.config, found.manifest
     name, block = _scorer(config, scorer)
     signal = config.signals[block.signal]

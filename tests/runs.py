@@ -41,6 +41,7 @@ def run_config(folder: Path, n: int = 60, **fields: object) -> Config:
         "selector": [{"use": "top_k", "by": "long.score"}],
         "budget": {"rows": 10},
         "engine": {"kind": "local"},
+        "report": False,  # it takes a second
         "store": str(folder / "store"),
         "out": str(folder / "runs"),
     }

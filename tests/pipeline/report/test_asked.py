@@ -1,0 +1,17 @@
+from tamis.pipeline.report.asked import asked
+from tamis.pipeline.report.chapter import Finding
+
+
+def test_figures_and_verdicts_gravest_first(run, beside):
+    found = [Finding("ok", "fine"), Finding("major", "grave"), Finding("minor", "some")]
+    shown = asked(run, beside, None, found).__html__()
+    assert shown.index(">grave<") < shown.index(">some<") < shown.index(">fine<")
+    assert "1 of 3 checks found something that should be understood" in shown
+    assert "<dd>120</dd>" in shown and "<dd>20</dd>" in shown and "16.7% of the rows in" in shown
+
+
+def test_what_was_asked_names_no_place_of_this_machine(run, beside):
+    shown = asked(run, beside, None, []).__html__()
+    assert "threshold, by rated.score, at_least 1.0" in shown and "20 rows" in shown
+    assert str(run.folder.parent) not in shown
+    assert "None of 0 checks found anything unusual." in shown
