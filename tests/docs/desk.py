@@ -15,7 +15,7 @@ import yaml
 from tamis.tests.docs.pages import ROOT, Block
 
 QUICKSTART = ROOT / "configs" / "quickstart"
-ROWS = 64  # of `my.jsonl` and others
+ROWS = 160  # of `my.jsonl` and others; `tamis prune` calibrates on 128
 
 MODELS = ("gpt2", "MODEL", "DIR", "my/model", "path/to/model", "path/to/pruned")
 """Stand for the embedded model."""
