@@ -14,6 +14,7 @@ from .heartbeat import Doing, heartbeat
 from .logs import Reporter
 from .plan import Plan, Step
 from .pool import Pool
+from .status import Parts
 from .store import Address, Part, Store
 from .task import Receipt, Task, limit_threads
 
@@ -107,19 +108,13 @@ def run_tasks(
     if tasks:
         store.describe(step.folder, step.text)
         name = f"{step.name}, round {number + 1}" if number else step.name
-        reporter.status.begin(name, n_parts, n_parts - len(tasks), n_rows)
-        with (
-            reporter.step(name, n_rows) as counter,
-            heartbeat(name, engine.doing, reporter.say, reporter.status.alive) as news,
-        ):
+        parts = Parts(n_parts, n_parts - len(tasks))
+        with reporter.step(name, n_rows, parts, engine.doing) as counter:
             for receipt in engine.run(stage, tasks):
-                news.came()
                 counter.add(receipt.n_rows, receipt.spent.get("tokens", 0))
-                reporter.status.part(receipt.n_rows)
                 _say_without(name, receipt, reporter)
                 for figure, value in receipt.spent.items():
                     spent[figure] = spent.get(figure, 0) + value
-        reporter.status.done()
         _say_spent(name, spent, reporter)
     seconds = round(time.monotonic() - began, 3)
     log.info("%s: %d of %d parts computed in %.1f s", step.name, len(tasks), n_parts, seconds)

@@ -13,7 +13,7 @@ files has one that is written last and says that the others are there: `pool.jso
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,16 +69,21 @@ def whole_file(path: Location) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
         yield aside
-        with aside.open("rb") as written:
-            os.fsync(written.fileno())
+        sync([aside])
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
-    folder_handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder_handle)
-    finally:
-        os.close(folder_handle)
+    sync([path.parent])
+
+
+def sync(paths: Iterable[Path]) -> None:
+    """Wait until files and folders of this machine are on their disk."""
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def send(file: Path, path: "UPath") -> None:

@@ -7,7 +7,7 @@ they are all there, the manifest last; the log is sent with every renewal of the
 import itertools
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,13 +19,14 @@ from ..errors import ConfigError, RemoteError
 from ..stages.locations import Location, is_remote, locate
 from ..stages.remote import is_file
 from .config import Config
-from .files import names, read, remove, send, size, whole_file
+from .files import names, read, remove, send, size, sync, whole_file
 from .lock import PREFIX, Lock, holder, lock
 
 log = logging.getLogger(__name__)
 
 MANIFEST, CONFIG, USES = "manifest.json", "config.yaml", "uses.json"
 LOG, STATUS = "log.jsonl", "status.json"
+SCORES = "scores.parquet"  # all that `tamis score` leaves
 CURATED = ".curated.partial"  # becomes `curated` when it is whole
 LIVE = (LOG, STATUS)  # sent to an address while the run goes on
 RESULTS = (MANIFEST, USES, STATUS, "ledger.parquet", "rejected.parquet", "curated", CURATED)
@@ -72,7 +73,12 @@ class RunFolder:
         Raises:
             ConfigError: another process took the folder over in the meantime.
         """
-        self.publish(names)
+        if self.lock is not None:
+            self.lock.check()  # else what the other process has made would be replaced
+        if is_remote(self.path):
+            self.publish(names)
+        else:
+            sync(self._files(names))  # a machine that dies must not leave just the manifest
         if self.lock is not None:
             self.lock.check()
         with whole_file(self.path / MANIFEST) as partial:
@@ -82,10 +88,14 @@ class RunFolder:
         """Send files and folders from where they were made to the folder of the run."""
         if not is_remote(self.path):
             return
+        for file in self._files(names):
+            send(file, self.path / file.relative_to(self.work).as_posix())
+
+    def _files(self, names: Sequence[str]) -> Iterator[Path]:
+        """The files of this machine that some names stand for."""
         for name in names:
-            for file in sorted((self.work / name).rglob("*")) or [self.work / name]:
-                if file.is_file():
-                    send(file, self.path / file.relative_to(self.work).as_posix())
+            found = sorted((self.work / name).rglob("*")) or [self.work / name]
+            yield from (file for file in found if file.is_file())
 
     def prepare(self, config: Config) -> None:
         """Remove what an earlier start left, and write down what is run."""
@@ -105,8 +115,10 @@ class RunFolder:
         """Let another process have the folder."""
         try:
             if self.made_in is not None:
+                if self.lock is not None:
+                    self.lock.check()
                 self.publish(LIVE)
-        except RemoteError as error:  # whatever ended the run is said in its place
+        except (RemoteError, ConfigError) as error:  # whatever ended the run is said in its place
             log.warning("the end of the log is lost: %s", error)
         finally:
             if self.lock is not None:
@@ -169,11 +181,15 @@ def _is_done(path: Location, fingerprint: str) -> bool:
         return False
     try:
         found = json.loads(read(path / MANIFEST))
+        if found["fingerprint"] != fingerprint:
+            return False
         files = {path / name: facts["bytes"] for name, facts in found["files"].items()}
-        whole = all(size(file) == n for file, n in files.items())
-        return bool(whole and found["fingerprint"] == fingerprint)
+        broken = [str(file) for file, n in files.items() if size(file) != n]
     except (ValueError, TypeError, KeyError, AttributeError):
-        return False  # not a manifest of ours
+        broken = [str(path / MANIFEST)]  # or not one of ours
+    if broken:
+        log.warning("%s is damaged or gone; the run is made anew beside it", broken[0])
+    return not broken
 
 
 def _is_same(path: Location, config: Config) -> bool:

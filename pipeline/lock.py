@@ -136,9 +136,13 @@ class _Lease:
     def _renew(self) -> None:
         while not self.ended.wait(BEAT_S):
             try:
+                self.check()
                 self._write()
                 self.each_beat()
-            except RemoteError as error:
+            except ConfigError as error:
+                log.warning("%s", error)
+                return
+            except (RemoteError, OSError) as error:
                 log.warning("the lease is not renewed: %s", error)
 
     def _write(self, ended: bool = False) -> None:

@@ -4,16 +4,18 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .folder import STATUS
-from .status import StatusFile
+from ..stages.locations import Location
+from .heartbeat import Doing, heartbeat
+from .status import Parts, StatusFile
 
 EVERY_S = 10.0  # between plain lines
 
@@ -49,9 +51,9 @@ class Reporter:
         self.status = StatusFile()
 
     @contextmanager
-    def recording(self, run: Path) -> Iterator[None]:
-        """Keep what steps do, and warnings, in the status file of a run while the block runs."""
-        self.status = StatusFile(run / STATUS)
+    def recording(self, path: Location) -> Iterator[None]:
+        """Keep what steps do, and warnings, in a status file while the block runs."""
+        self.status = StatusFile(path)
         handler = _Warnings(self.status)
         logging.getLogger("tamis").addHandler(handler)
         try:
@@ -65,11 +67,36 @@ class Reporter:
         self.console.print(text, soft_wrap=True)
 
     @contextmanager
-    def step(self, name: str, n_rows: int | None) -> Iterator[Counter]:
-        """Show a step of `n_rows` rows (None: not known) while the block runs."""
+    def step(
+        self,
+        name: str,
+        n_rows: int | None,
+        parts: Parts | None = None,
+        doing: Callable[[], Sequence[Doing]] | None = None,
+    ) -> Iterator[Counter]:
+        """Show a step while the block runs, and say so when there has been no news for a while.
+
+        Args:
+            name: of the step.
+            n_rows: that it has to do; None: not known.
+            parts: of the pool, where the step counts one with each addition.
+            doing: who works on what; by default this process.
+        """
         make = self._bar if self.console.is_terminal else self._lines
-        with make(name, n_rows) as counter:
-            yield counter
+        own = [Doing("this process", name)]
+        self.status.begin(name, n_rows, parts)
+        with (
+            make(name, n_rows) as counter,
+            heartbeat(name, doing or (lambda: own), self.say, self.status.alive) as news,
+        ):
+
+            def add(rows: int, tokens: float = 0) -> None:
+                news.came()
+                self.status.add(rows)
+                counter.add(rows, tokens)
+
+            yield _Told(add)
+        self.status.done()
 
     @contextmanager
     def _bar(self, name: str, n_rows: int | None) -> Iterator[Counter]:
@@ -100,6 +127,13 @@ class Reporter:
         counter = _Count(show)
         yield counter
         self.say(f"{name}: {counter.progress(n_rows)}")
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Passes on what is counted."""
+
+    add: Callable[..., None]
 
 
 class _Count:

@@ -91,7 +91,7 @@ def _user_module(use: str, allow_code: bool) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises when it is run
+    except (Exception, SystemExit) as error:  # whatever the user's file raises when it is run
         del sys.modules[name]
         raise ConfigError(f"{use!r} cannot be run: {type(error).__name__}: {error}") from error
     vars(module)["__tamis_sha256__"] = digest

@@ -1,6 +1,7 @@
 """A run from config to curated dataset, top to bottom."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,20 +11,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import ArtifactError, DataError
-from ..stages.locations import Location
+from ..stages.locations import Location, locate
 from . import executor, ledger, manifest, selection
 from .compute import compute
 from .config import Config
-from .files import whole_file
-from .folder import LOG, USES, RunFolder, claim
+from .files import remove, whole_file
+from .folder import LOG, SCORES, STATUS, USES, RunFolder, claim
 from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pool_key, read_pool
 from .results import Scored, leave
 from .rounds import Settle, Settling, find_rounds
 from .sources import pin_sources
+from .status import preparing
 from .store import Store, open_store
 from .targets import as_pools, pin_targets
+from .task import no_exit
 from .training import prepared
 from .uses import note_uses
 from .warmups import needs_training, planned, warmed_up
@@ -64,14 +67,15 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
         find_rounds(plan, config.selector, "doubted")
         selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
 
-    pool, plan = undamaged(store, config, lambda: _open(config, store, name, reporter, check))
+    with _preparing(config, reporter):
+        pool, plan = undamaged(store, config, lambda: _open(config, store, name, reporter, check))
     folder = claim(config, manifest.result_fingerprint(config, pool, plan), overwrite)
     if folder.is_done:
         return Result(folder, folder.manifest, was_done=True)
     try:
         note_uses(folder.work, store, pool, plan)
         folder.publish([USES])
-        with logging_to(folder.work / LOG), reporter.recording(folder.work):
+        with logging_to(folder.work / LOG), reporter.recording(folder.work / STATUS):
 
             def work() -> tuple[Scored, dict[str, Any]]:
                 scored = score_pool(config, store, name, reporter, settle="doubted")
@@ -135,7 +139,8 @@ def score(config: Config, reporter: Reporter) -> tuple[Location, pa.Table]:
     store = open_store(config.store, config.out)
     config = pin(config)
     name = pool_key(config)
-    scored = undamaged(store, config, lambda: score_pool(config, store, name, reporter))
+    with _preparing(config, reporter):
+        scored = undamaged(store, config, lambda: score_pool(config, store, name, reporter))
     table = scored.table.select(["row_id", "sample_id", "source"])
     for scorer in config.scorers:
         table = ledger.with_scorer(table, scored.table, scorer)
@@ -145,11 +150,11 @@ def score(config: Config, reporter: Reporter) -> tuple[Location, pa.Table]:
         if not folder.is_done:  # such a one says already what it needs
             note_uses(folder.work, store, scored.pool, scored.plan)
             folder.publish([USES])
-        with whole_file(folder.path / "scores.parquet") as partial:
+        with whole_file(folder.path / SCORES) as partial:
             pq.write_table(table, partial, compression="zstd")
     finally:
         folder.release()
-    return folder.path / "scores.parquet", table
+    return folder.path / SCORES, table
 
 
 def undamaged(store: Store, config: Config, work: Callable[[], Made]) -> Made:
@@ -161,7 +166,8 @@ def undamaged(store: Store, config: Config, work: Callable[[], Made]) -> Made:
     named = [Path(path) for s in config.signals.values() for path in getattr(s, "adapters", ())]
     for _ in range(MANY):
         try:
-            return work()
+            with no_exit():
+                return work()
         except ArtifactError as error:
             if Path(error.path).parent in named:
                 raise DataError(f"damaged file: {error}") from error
@@ -174,6 +180,17 @@ def pin(config: Config) -> Config:
     config = pin_targets(pin_sources(config))
     signals = {name: signal.pinned() for name, signal in config.signals.items()}
     return config.model_copy(update={"signals": signals})
+
+
+@contextmanager
+def _preparing(config: Config, reporter: Reporter) -> Iterator[None]:
+    """Say how far a run is that has no folder yet."""
+    path = preparing(locate(config.out) / config.name)
+    with reporter.recording(path):
+        try:
+            yield
+        finally:
+            remove(path)
 
 
 def _open(

@@ -6,7 +6,7 @@ from ..errors import ConfigError, DataError, RemoteError
 from ..stages.hub import resolve_dataset
 from ..stages.locations import Location, is_address, is_remote, locate, same_or_below
 from ..stages.readers import find_files, is_dataset_folder, kind_of
-from ..stages.remote import files_below, is_dir, open_bytes, steadily
+from ..stages.remote import files_below, is_dir, is_file, open_bytes
 from ..stages.source import Source
 from .config import Config
 
@@ -39,7 +39,7 @@ def _exists(source: Source) -> bool:
     """
     try:
         path = locate(source.path)
-        return steadily(path, path.exists) if is_remote(path) else path.exists()
+        return is_file(path) or is_dir(path) if is_remote(path) else path.exists()
     except (RemoteError, ConfigError) as error:
         raise DataError(f"{source.place}: {error}") from error
 

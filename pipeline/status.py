@@ -3,6 +3,7 @@
     runs/<name>/status.json   step, parts and rows done, rows per second, who works on what, and
                               what went wrong so far; renewed every few seconds
 
+Before a run has a folder, while it reads its data, it is `<out>/.<name>.status.json`.
 `tamis status RUN` shows it, from another terminal or any machine that sees the folder.
 """
 
@@ -13,18 +14,32 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from ..errors import ConfigError
-from ..stages.locations import locate
+from ..stages.locations import Location, locate
 from ..stages.remote import is_file
 from .files import read, whole_file
-from .folder import CONFIG, MANIFEST, STATUS
+from .folder import CONFIG, MANIFEST, SCORES, STATUS
 from .heartbeat import BEAT_S, Doing
 
 LOST_S = 60.0  # without a sign of life: the process is gone, or its machine
 FAILURES = 20  # that are shown, the last ones
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Of a step.
+
+    Attributes:
+        of: the pool.
+        there: that were computed before.
+    """
+
+    of: int
+    there: int
 
 
 @dataclass
@@ -35,7 +50,7 @@ class StatusFile:
         path: of the file; None: nothing is written.
     """
 
-    path: Path | None = None
+    path: "Location | None" = None
     _facts: dict[str, Any] = field(default_factory=dict)
     _written: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -49,34 +64,25 @@ class StatusFile:
             "failures": [],
         }
 
-    def begin(self, step: str, parts: int, parts_there: int, rows: int) -> None:
+    def begin(self, step: str, rows: int | None, parts: Parts | None = None) -> None:
         """Say that a step begins.
 
         Args:
             step: its name.
-            parts: of the pool.
-            parts_there: that were computed before.
-            rows: to be computed.
+            rows: to be done; None: not known.
+            parts: of the pool, if it counts them.
         """
-        self._write(
-            at_once=True,
-            step={
-                "name": step,
-                "parts": parts,
-                "parts_done": parts_there,
-                "rows": rows,
-                "rows_done": 0,
-                "began": time.time(),
-            },
-        )
+        counted = {} if parts is None else {"parts": parts.of, "parts_done": parts.there}
+        facts = {"name": step, "rows": rows, "rows_done": 0, "began": time.time()}
+        self._write(at_once=True, step=facts | counted)
 
-    def part(self, rows: int) -> None:
-        """Say that a part of the step is done."""
+    def add(self, rows: int) -> None:
+        """Say that rows are done: of a step that counts parts, those of one part."""
         step = self._facts["step"]
-        self._write(
-            step=step
-            | {"parts_done": step["parts_done"] + 1, "rows_done": step["rows_done"] + rows}
-        )
+        now = {"rows_done": step["rows_done"] + rows}
+        if "parts" in step:
+            now["parts_done"] = step["parts_done"] + 1
+        self._write(step=step | now)
 
     def done(self) -> None:
         """Say that the step is done."""
@@ -103,12 +109,38 @@ class StatusFile:
                 partial.write_text(text + "\n", "utf-8")
 
 
+class _Facts(BaseModel):
+    """What a status file must hold to be shown; it may hold more."""
+
+    model_config = ConfigDict(extra="allow")
+
+    class Step(BaseModel):
+        """The step that runs."""
+
+        model_config = ConfigDict(extra="allow")
+        name: str
+        parts: int = 0
+        parts_done: int = 0
+        rows: int | None
+        rows_done: int
+        began: float
+
+    host: str
+    process: int
+    updated: float
+    steps_done: list[str]
+    failures: list[str]
+    workers: list[str] = []
+    step: Step | None = None
+
+
 @dataclass(frozen=True)
 class Status:
     """How a run is.
 
     Attributes:
-        state: done, working, or lost (nothing is heard of it).
+        state: done, working, preparing (it reads its data or trains adapters, and its folder is
+            not there yet), or lost (nothing is heard of it).
         facts: what the file says; empty where there is none.
         silent_s: since it was written.
     """
@@ -133,7 +165,8 @@ class Status:
     def seconds_left(self) -> float | None:
         """Of the step that runs; None where nothing is known of it yet."""
         step, rate = self.facts.get("step") or {}, self.rows_per_s
-        return float((step["rows"] - step["rows_done"]) / rate) if rate else None
+        rows = step.get("rows")
+        return float((rows - step["rows_done"]) / rate) if rate and rows is not None else None
 
 
 def status_of(run: str) -> Status:
@@ -143,19 +176,38 @@ def status_of(run: str) -> Status:
         run: its folder.
 
     Raises:
-        ConfigError: no run lies there.
+        ConfigError: no run lies there, and none prepares to.
     """
     folder = locate(run)
+    if is_file(folder / MANIFEST):
+        return Status("done", _facts(folder / STATUS, needed=False))
+    before = _facts(preparing(folder), needed=False)
+    silent = time.time() - before.get("updated", 0.0)
+    if silent < LOST_S:
+        return Status("preparing", before, silent)
     if not is_file(folder / CONFIG):
         raise ConfigError(f"{run!r} is not the folder of a run: it has no {CONFIG}")
-    path = folder / STATUS
-    facts: dict[str, Any] = {}
-    if is_file(path):
-        try:
-            facts = json.loads(read(path))
-        except ValueError as error:
-            raise ConfigError(f"{str(path)!r} is not readable JSON: {error}") from error
-    if is_file(folder / MANIFEST):
-        return Status("done", facts)
-    silent = time.time() - facts.get("updated", 0.0)
-    return Status("working" if silent < LOST_S else "lost", facts, silent if facts else 0.0)
+    facts = _facts(folder / STATUS)
+    if not facts:
+        return Status("done" if is_file(folder / SCORES) else "lost", facts)
+    silent = time.time() - facts["updated"]
+    return Status("working" if silent < LOST_S else "lost", facts, silent)
+
+
+def preparing(folder: Location) -> Location:
+    """Return the status file of a run that has no folder yet: it reads its data, or trains."""
+    return folder.with_name(f".{folder.name}.{STATUS}")
+
+
+def _facts(path: Location, needed: bool = True) -> dict[str, Any]:
+    """What a status file says; nothing where there is none, or a damaged one is not needed."""
+    if not is_file(path):
+        return {}
+    try:
+        return _Facts.model_validate_json(read(path)).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        if not needed:
+            return {}
+        first = error.errors()[0]
+        why = " ".join(map(str, [*first["loc"], first["msg"]]))
+        raise ConfigError(f"{str(path)!r} is damaged: {why}; start the run again") from error

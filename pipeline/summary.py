@@ -103,12 +103,17 @@ def show_status(found: Status) -> RenderableType:
     lines = [found.state]
     if facts:
         lines[0] += f", process {facts['process']} on {facts['host']}"
-    if found.state == "lost":
+    if found.state == "lost" and not facts:
+        lines[0] += ": it has said nothing yet; start it again to go on"
+    elif found.state == "lost":
         lines[0] += f": nothing heard for {found.silent_s:,.0f} s; start it again to go on"
     if step := facts.get("step"):
-        parts = f"{step['parts_done']:,} of {step['parts']:,} parts"
-        rows = f"{step['rows_done']:,} of {step['rows']:,} rows of this start"
-        lines.append(f"{step['name']}: {parts}, {rows}, {found.rows_per_s:,.1f} rows/s")
+        rows = f"{step['rows_done']:,} rows"
+        if step["rows"] is not None:
+            rows = f"{step['rows_done']:,} of {step['rows']:,} rows of this start"
+        if "parts" in step:
+            rows = f"{step['parts_done']:,} of {step['parts']:,} parts, {rows}"
+        lines.append(f"{step['name']}: {rows}, {found.rows_per_s:,.1f} rows/s")
         if found.seconds_left is not None:
             lines[-1] += f", {found.seconds_left:,.0f} s left"
     if done := facts.get("steps_done"):

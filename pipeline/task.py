@@ -1,13 +1,15 @@
 """One step on one part: what a worker does, whichever engine runs it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..errors import ContractError
 from ..stages.base import Stage
 from ..stages.locations import locate
 from .round_files import keep_round
@@ -128,6 +130,22 @@ def _with_gaps(task: Task, added: pa.Table) -> pa.Table:
             status = pc.if_else(pa.array(gone), WORKER_DIED, whole[name])
             whole = whole.set_column(at, name, status)
     return whole
+
+
+@contextmanager
+def no_exit() -> Iterator[None]:
+    """Let nothing in the block end the process, as if all were done.
+
+    Raises:
+        ContractError: code of the user's wanted to.
+    """
+    try:
+        yield
+    except SystemExit as end:
+        raise ContractError(
+            f"code that the config names ended the process (SystemExit: {end.code}); it must "
+            f"return, or raise another error"
+        ) from end
 
 
 def limit_threads(stage: Stage, threads: int) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..errors import TamisError
 from ..stages.base import Stage
-from .task import Receipt, Task, compute, limit_threads, read
+from .task import Receipt, Task, compute, limit_threads, no_exit, read
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,12 @@ class Worker:
                 if folder != self.folder:
                     self.stage = None  # free the memory of the stage before
                     limit_threads(stage, self.threads)
-                    stage.setup()
+                    with no_exit():
+                        stage.setup()
                     self.folder, self.stage = folder, stage
                 return Ready(f"process {os.getpid()} on {socket.gethostname()}")
             except (TamisError, OSError) as error:
-                return error
+                return portable(error)
             except Exception:  # anything else is reported with its traceback, and ends the run
                 return traceback.format_exc()
 
@@ -60,10 +61,19 @@ class Worker:
         """Return a receipt, or what went wrong."""
         try:
             assert self.stage is not None
-            rows = read(self.stage, task, self.root)
-            with self.turn:
-                return compute(self.stage, task, self.root, rows)
+            assert task.folder == self.folder, f"{task.folder} is not what was set up last"
+            with no_exit():
+                rows = read(self.stage, task, self.root)
+                with self.turn:
+                    return compute(self.stage, task, self.root, rows)
         except (TamisError, OSError) as error:
-            return error
+            return portable(error)
         except Exception:  # anything else is reported with its traceback, and ends the run
             return traceback.format_exc()
+
+
+def portable(error: TamisError | OSError) -> TamisError | OSError:
+    """An error that can be made again elsewhere: those of libraries and users often cannot."""
+    if isinstance(error, TamisError) or type(error).__module__ == "builtins":
+        return error
+    return OSError(error.errno, error.strerror) if error.errno else OSError(str(error))

@@ -22,7 +22,8 @@ PASSWORD = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]*(?=@)")
 QUERY = re.compile(r"\?[^/\s]*=\S*")
 EXTRAS = {"s3fs": "tamis[s3]"}
 FRESH: dict[str, Any] = {"use_listings_cache": False}  # other processes write there too
-ONCE = {"connect_timeout": 5, "read_timeout": 20, "retries": {"total_max_attempts": 1}}
+RETRIES = {"total_max_attempts": 1, "mode": "legacy"}  # botocore adds a mode to it where none is
+ONCE = {"connect_timeout": 5, "read_timeout": 20, "retries": RETRIES}
 OPTIONS = {
     **dict.fromkeys(("s3", "s3a"), FRESH | {"config_kwargs": ONCE}),  # `steadily` tries again
     **dict.fromkeys(("gs", "gcs", "az", "abfs", "abfss"), FRESH),

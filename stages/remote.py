@@ -74,12 +74,12 @@ def is_file(path: Location) -> bool:
     Raises:
         RemoteError: the address does not answer; so for all that follow.
     """
-    return steadily(path, path.is_file) if is_remote(path) else path.is_file()
+    return _kind(path) == "file" if is_remote(path) else path.is_file()
 
 
 def is_dir(path: Location) -> bool:
     """Return whether there is a folder."""
-    return steadily(path, path.is_dir) if is_remote(path) else path.is_dir()
+    return _kind(path) == "directory" if is_remote(path) else path.is_dir()
 
 
 def files_below(folder: Location) -> list[Location]:
@@ -153,6 +153,14 @@ class _Ranges(io.RawIOBase):
         view[: len(found)] = found
         self.at = end
         return len(found)
+
+
+def _kind(path: "UPath") -> str:
+    """file, directory, or nothing; the `is_file` of fsspec says no of whatever fails."""
+    try:
+        return str(steadily(path, lambda: path.fs.info(path.path))["type"])
+    except FileNotFoundError:
+        return ""
 
 
 def _located(like: "UPath", names: list[str]) -> list[Location]:

@@ -1,10 +1,14 @@
 """Jobs on a real Ray cluster of two nodes, and what is left when one of them dies."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -45,7 +49,7 @@ N = 320  # rows: 20 parts
 
 @pytest.fixture(scope="module")
 def nodes():
-    with cluster(2) as found:
+    with cluster(2, RAY_metrics_report_interval_ms="500") as found:
         yield found
 
 
@@ -126,6 +130,32 @@ def test_a_job_finishes_and_its_log_is_shown(nodes, tmp_path, config):
     for folder in (tmp_path, nodes.folder):  # all that it left, Ray's own logs and files as well
         for path in folder.rglob("*"):
             assert not path.is_file() or token.encode() not in path.read_bytes(), path
+
+
+def metrics(nodes):
+    """What the nodes tell Prometheus of Tamis: a value for each name and step."""
+    found = {}
+    for group in json.loads((nodes.folder / "prom_metrics_service_discovery.json").read_text()):
+        for target in group["targets"]:
+            assert target.startswith("127.0.0.1:")
+            with suppress(OSError), urllib.request.urlopen(f"http://{target}/metrics") as answer:
+                for line in answer.read().decode().splitlines():
+                    if line.startswith("ray_tamis_"):
+                        name, step = line.partition("{")[0], re.search('step="([a-z]+)-', line)
+                        found[name, step[1]] = float(line.rpartition(" ")[2])
+    return found
+
+
+def test_metrics_of_a_run_stand_beside_those_of_ray(nodes, tmp_path, config):
+    process = submit(nodes, tmp_path, with_ray(config), "--allow-code")
+    seen = {}
+    while process.poll() is None:  # a run takes its metrics along as it ends
+        seen |= metrics(nodes)
+        time.sleep(0.3)
+    ended(process, 0)
+    assert 0 < seen["ray_tamis_rows_total", "slow"] <= N - 1
+    assert 0 < seen["ray_tamis_parts_total", "slow"] <= 20
+    assert 0 <= seen["ray_tamis_parts_left", "slow"] < 20
 
 
 def test_a_mistake_ends_the_job_with_its_sentence_and_code(nodes, tmp_path, config):

@@ -205,6 +205,21 @@ def test_a_user_scorer(folder):
     assert "--allow-code" in replay
 
 
+@pytest.mark.parametrize("method", ["fit", "score"])
+def test_a_user_scorer_that_ends_the_process_is_a_mistake_and_no_success(folder, method):
+    (folder / "mine.py").write_text(
+        "import sys\n"
+        "from tamis.scorers.length import Length\n"
+        "class Mine(Length):\n"
+        "    fits_pool = property(lambda self: True)\n"
+        f"    def {method}(self, *_):\n"
+        "        sys.exit()\n"
+    )
+    block = "scorers.long={use: ./mine.py}"
+    said = tamis(folder, "select", "c.yaml", "--set", block, "--allow-code", code=2)
+    assert "code that the config names ended the process (SystemExit: None)" in said
+
+
 def test_warmup_trains_and_says_where(folder, gpt2):
     (folder / "w.yaml").write_text(
         CONFIG.replace(

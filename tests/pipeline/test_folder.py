@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import pytest
 from tamis.errors import ConfigError
@@ -86,12 +88,13 @@ def test_a_run_that_lost_its_files_is_not_done(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"fingerprint": "f1"}'])
-def test_a_broken_manifest_or_config_is_no_run_of_ours(tmp_path, text):
+def test_a_broken_manifest_or_config_is_no_run_of_ours(tmp_path, text, caplog):
     first = claim(config(tmp_path), "f1")
     finish(first, "f1")
     (first.path / "manifest.json").write_text(text)
     second = claim(config(tmp_path), "f1")
     assert second.path.name == "run-2"
+    assert f"{first.path / 'manifest.json'} is damaged or gone; the run is made" in caplog.text
     second.release()
     (second.path / "config.yaml").write_text(text)
     assert claim(config(tmp_path), "f1").path.name == "run-3"
@@ -123,6 +126,23 @@ def test_the_manifest_is_written_whole(tmp_path):
     found = claim(config(tmp_path), "f1")
     found.finish({"fingerprint": "f1", "text": "é"})
     assert json.loads((found.path / "manifest.json").read_text("utf-8"))["text"] == "é"
+
+
+def test_its_files_are_on_the_disk_before_the_manifest_says_so(tmp_path, monkeypatch):
+    """Else a machine that dies could leave a manifest, and files without what it says of them."""
+    found = claim(config(tmp_path), "f1")
+    (found.path / "curated").mkdir()
+    (found.path / "curated" / "x").write_text("rows")
+    synced, fsync = [], os.fsync
+
+    def noting(handle):
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    found.finish({"fingerprint": "f1"}, ["curated", "none"])
+    assert synced[0] == "x"
+    assert synced[1].startswith(".manifest.json.")
 
 
 class TestAtAnAddress:
@@ -212,10 +232,15 @@ class TestAtAnAddress:
         first = self.claim(out)
         said = {"host": "h", "machine": "m", "pid": 1, "token": "t", "beat": 0, "ended": False}
         (out / "run" / ".lease-2.json").write_text(json.dumps(said))
+        for name in ("log.jsonl", "ledger.parquet"):
+            (out / "run" / name).write_text("of the other")
+            (first.work / name).write_text("of the first")
         with pytest.raises(ConfigError, match="another process took over"):
-            first.finish({})
+            first.finish({}, ["ledger.parquet"])
         first.release()
         assert "manifest.json" not in names(out / "run")
+        for name in ("log.jsonl", "ledger.parquet"):
+            assert (out / "run" / name).read_text() == "of the other"
 
 
 def leases(folder):

@@ -116,6 +116,7 @@ class TestUserFiles:
             (MINE + "class Other(Mine): pass", ContractError, "it has 2"),
             ("1 / 0", ConfigError, "cannot be run: ZeroDivisionError"),
             ("def", ConfigError, "cannot be run: SyntaxError"),
+            ("import sys; sys.exit()", ConfigError, "cannot be run: SystemExit"),
         ],
     )
     def test_what_is_wrong_is_said(self, tmp_path, text, error, message):

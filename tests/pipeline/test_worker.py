@@ -1,5 +1,7 @@
 import os
+import pickle
 import threading
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -83,6 +85,40 @@ def test_anything_else_is_returned_as_a_traceback(store):
     worker, stage = worker_of(store)
     worker.begin("count-k", stage)
     assert isinstance(worker.compute(Task(PART, ["m"], TASK.reads, "count-k")), str)
+
+
+class Far(OSError):
+    """Made of two words, which its pickle does not know."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(Far("no", "answer"), "no answer"), (TimeoutError(110, "late"), "[Errno 110] late")],
+)
+def test_an_error_that_cannot_be_made_again_elsewhere_is_made_plain(store, error, said):
+    worker, stage = worker_of(store, error=error)
+    again = pickle.loads(pickle.dumps(worker.begin("count-k", stage)))
+    assert isinstance(again, OSError)
+    assert str(again) == said
+
+
+def test_code_that_ends_the_process_does_not(store):
+    """Else it would look like a crash, and each row be tried alone."""
+    worker, stage = worker_of(store, error=SystemExit(0))
+    said = worker.begin("count-k", stage)
+    assert isinstance(said, ContractError)
+    assert "ended the process (SystemExit: 0)" in str(said)
+
+
+def test_a_task_of_another_step_is_never_computed_with_this_one(store):
+    """Two steps of a kind have columns of the same names."""
+    worker, stage = worker_of(store)
+    worker.begin("count-k", stage)
+    assert "is not what was set up" in worker.compute(replace(TASK, folder="count-j"))
+    assert store.missing("count-j", ("n",), [PART]) == {PART: ["n"]}
 
 
 def test_our_errors_come_as_they_are(store):

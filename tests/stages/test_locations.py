@@ -47,6 +47,13 @@ def test_listings_are_not_remembered_as_other_processes_write_too():
     assert path.fs.retries == 1  # `steadily` tries again, and says so
 
 
+def test_one_connection_for_all_addresses_of_a_kind(bucket):
+    """What the libraries add to our options as they connect makes no other of it."""
+    first = locate(f"{bucket}/x")
+    first.write_bytes(b"x")
+    assert locate(f"{bucket}/y").fs is first.fs
+
+
 def test_the_users_own_settings_come_first(monkeypatch):
     own = {"use_listings_cache": True, "config_kwargs": {"connect_timeout": 1}}
     monkeypatch.setitem(conf, "s3", own)

@@ -118,6 +118,27 @@ def test_what_is_there(folders):
         assert not is_dir(folder / "none")
 
 
+@pytest.mark.parametrize("ask", [is_file, is_dir])
+def test_what_a_busy_store_does_not_say_is_not_taken_for_a_no(bucket, monkeypatch, caplog, ask):
+    """Else a finished run would be taken for none, and cleared away."""
+    path = locate(f"{bucket}/d/x")
+    path.write_bytes(b"x")
+    busy = [OSError(errno.EBUSY, "Please reduce your request rate.")]
+    call, asked = path.fs._call_s3, path if ask is is_file else path.parent
+
+    async def stuttering(*args, **kwargs):
+        if busy:
+            raise busy.pop()
+        return await call(*args, **kwargs)
+
+    monkeypatch.setattr(path.fs, "_call_s3", stuttering)
+    assert ask(asked)
+    assert "Please reduce your request rate. (attempt 1)" in caplog.text
+    busy += [OSError(errno.EACCES, "Forbidden")]
+    with pytest.raises(RemoteError, match="Forbidden"):
+        ask(asked)
+
+
 def test_what_is_no_glob(tmp_path):
     with pytest.raises(DataError, match="invalid pattern"):
         files_like(tmp_path / "a**b")
