@@ -13,7 +13,7 @@ RUN_OPTIONS = $(OPTIONS) $(if $(OUT),--out "$(OUT)") $(if $(ENGINE),--engine "$(
 BUDGET_OPTION = $(if $(BUDGET),--budget "$(BUDGET)")
 
 .DEFAULT_GOAL := help
-.PHONY: help install select score plan submit test test-all test-gpu lint types format check bench \
+.PHONY: help install select score sweep doctor plan submit test test-all test-gpu lint types format check bench \
 	bench-paser chaos quickstart clean
 
 help:  ## List the targets
@@ -36,6 +36,13 @@ select: $(READY)  ## Score, select and export a curated dataset
 
 score: $(READY)  ## Compute the scores of a config, without selecting
 	@$(BIN)/tamis score $(CONFIG) $(RUN_OPTIONS)
+
+sweep: $(READY)  ## Compare methods at BUDGET="1% 5%" from one scoring
+	@$(BIN)/tamis sweep $(CONFIG) $(RUN_OPTIONS) $(addprefix --budget ,$(BUDGET))
+
+doctor: $(READY)  ## Check the environment, the models and the numbers of every method
+	@$(BIN)/tamis doctor $(if $(MODEL),--model "$(MODEL)") $(if $(STORE),--store "$(STORE)") \
+		$(if $(OUT),--out "$(OUT)")
 
 plan: $(READY)  ## Show the steps of a config and what is computed already
 	@$(BIN)/tamis plan $(CONFIG) $(OPTIONS) $(BUDGET_OPTION)

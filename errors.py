@@ -11,6 +11,7 @@
     │   ├── ModelError         a model or tokenizer that cannot be used
     │   └── ContractError      a scorer, stage or selector that broke its promise
     ├── ArtifactError          a stored file that fails its check
+    ├── LimitReached           the time or money that a run may take is used up
     ├── RemoteError            an address (s3://…) that fails for good
     └── WorkerError            a worker that died again and again
 
@@ -70,6 +71,10 @@ class ArtifactError(TamisError):
 
     def __reduce__(self) -> tuple[type["ArtifactError"], tuple[str, str]]:
         return type(self), (self.path, self.why)
+
+
+class LimitReached(TamisError):
+    """A run has taken the hours or the money that its config allows."""
 
 
 class RemoteError(TamisError):

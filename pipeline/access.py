@@ -1,5 +1,6 @@
 """Who may talk to a cluster: whether it asks for a token, and the user's own."""
 
+import http.client
 import os
 import re
 import secrets
@@ -58,6 +59,9 @@ def _status(address: str) -> int:
         return error.code
     except (OSError, ValueError) as error:
         raise PlanError(f"--address {address}: nobody answers: {error}") from error
+    except http.client.HTTPException as error:
+        why = f"no dashboard of Ray there: {type(error).__name__}: {str(error).strip()}"
+        raise PlanError(f"--address {address}: {why}") from error
 
 
 def _token(address: str) -> str:

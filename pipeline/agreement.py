@@ -47,7 +47,7 @@ def agreement(config: Config, reporter: Reporter) -> Agreement:
     found = []
     settles: tuple[Settle, Settle] = ("doubted", "all")
     for settle in settles:
-        work = partial(score_pool, config, store, name, reporter, settle)
+        work = partial(score_pool, config, store, name, reporter, settle=settle)
         scored = undamaged(store, config, work)
         if scored.spent is None:
             raise PlanError(NO_ROUNDS)

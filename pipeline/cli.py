@@ -12,7 +12,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from .. import __version__
-from ..errors import TamisError
+from ..errors import LimitReached, TamisError
+from .diff_command import diff
+from .doctor_command import doctor
+from .explain_command import explain
+from .export_command import export
 from .load import load
 from .logs import Reporter, printable, show
 from .options import (
@@ -23,9 +27,12 @@ from .options import (
     Dtype,
     EngineKind,
     Limit,
+    MaxCost,
+    MaxHours,
     Model,
     Out,
     Overwrite,
+    Price,
     Sets,
     StoreFolder,
 )
@@ -34,6 +41,7 @@ from .plan_command import plan
 from .prune import prune
 from .store_commands import commands as store_commands
 from .submit import submit
+from .sweep_command import sweep
 from .view_commands import status, tokens
 
 app = typer.Typer(
@@ -57,10 +65,14 @@ def select(
     dtype: Dtype = None,
     sets: Sets = None,
     overwrite: Overwrite = False,
+    max_hours: MaxHours = None,
+    max_cost: MaxCost = None,
+    price: Price = None,
     allow_code: AllowCode = False,
 ) -> None:
     """Score, select and export a curated dataset."""
-    said = Overrides(data or (), model, budget, limit, out, store, engine, dtype, sets or ())
+    common = data or (), model, budget, limit, out, store, engine, dtype, sets or ()
+    said = Overrides(*common, max_hours, max_cost, price)
     loaded = load(config, said, allow_code)
     from . import run
     from .summary import summarise
@@ -80,10 +92,14 @@ def score(
     engine: EngineKind = None,
     dtype: Dtype = None,
     sets: Sets = None,
+    max_hours: MaxHours = None,
+    max_cost: MaxCost = None,
+    price: Price = None,
     allow_code: AllowCode = False,
 ) -> None:
     """Compute every score of a config, without selecting."""
-    said = Overrides(data or (), model, None, limit, out, store, engine, dtype, sets or ())
+    common = data or (), model, None, limit, out, store, engine, dtype, sets or ()
+    said = Overrides(*common, max_hours, max_cost, price)
     loaded = load(config, said, allow_code)
     from . import run
     from .summary import summarise_scores
@@ -135,8 +151,13 @@ def warmup(
 
 
 app.command()(plan)
+app.command()(sweep)
+app.command()(doctor)
 app.command()(status)
 app.command()(tokens)
+app.command()(export)
+app.command()(explain)
+app.command()(diff)
 app.command()(prune)
 app.command()(submit)
 app.add_typer(store_commands, name="store")
@@ -171,6 +192,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, terminate)
     try:
         app()
+    except LimitReached as error:
+        _end(f"stopped: {error}", error.exit_code)
     except TamisError as error:
         _end(f"error: {error}", error.exit_code)
     except OSError as error:

@@ -10,7 +10,6 @@ import pyarrow as pa
 from ..stages.base import Stage
 from ..stages.score import Score
 from .executor import Engine
-from .heartbeat import Doing, heartbeat
 from .logs import Reporter
 from .plan import Plan, Step
 from .pool import Pool
@@ -35,6 +34,10 @@ class StepReport:
         spent: figures of the stage, added up: tokens, padded, splits.
         number: of the round, where the step has several.
         target: whose parts they are, if not the pool's.
+        work_s: of all workers together, at their parts alone.
+        cpu_s: their processor time in it.
+        size: bytes that were written.
+        peak: bytes that a worker's process had in memory at most, since it began.
     """
 
     name: str
@@ -47,6 +50,10 @@ class StepReport:
     spent: Mapping[str, float] = field(default_factory=dict)
     number: int = 0
     target: str = ""
+    work_s: float = 0.0
+    cpu_s: float = 0.0
+    size: int = 0
+    peak: int = 0
 
 
 def compute(
@@ -104,23 +111,36 @@ def run_tasks(
     step, stage, number = work
     began = time.monotonic()
     n_rows = sum(task.n_rows for task in tasks)
-    spent: dict[str, float] = {}
+    receipts: list[Receipt] = []
+    name = f"{step.name}, round {number + 1}" if number else step.name
     if tasks:
         store.describe(step.folder, step.text)
-        name = f"{step.name}, round {number + 1}" if number else step.name
         parts = Parts(n_parts, n_parts - len(tasks))
         with reporter.step(name, n_rows, parts, engine.doing) as counter:
             for receipt in engine.run(stage, tasks):
                 counter.add(receipt.n_rows, receipt.spent.get("tokens", 0))
                 _say_without(name, receipt, reporter)
-                for figure, value in receipt.spent.items():
-                    spent[figure] = spent.get(figure, 0) + value
-        _say_spent(name, spent, reporter)
+                receipts.append(receipt)
+    spent = _added_up(receipts)
+    _say_spent(name, spent, reporter)
     seconds = round(time.monotonic() - began, 3)
     log.info("%s: %d of %d parts computed in %.1f s", step.name, len(tasks), n_parts, seconds)
     return StepReport(
-        step.name, step.key, step.wanted, n_parts, len(tasks), n_rows, seconds, spent, number
+        *(step.name, step.key, step.wanted, n_parts, len(tasks), n_rows, seconds, spent, number),
+        work_s=round(sum(receipt.seconds for receipt in receipts), 3),
+        cpu_s=round(sum(receipt.cpu_s for receipt in receipts), 3),
+        size=sum(receipt.size for receipt in receipts),
+        peak=max((receipt.peak for receipt in receipts), default=0),
     )
+
+
+def _added_up(receipts: Sequence[Receipt]) -> dict[str, float]:
+    """The figures of a stage over all its parts."""
+    spent: dict[str, float] = {}
+    for receipt in receipts:
+        for figure, value in receipt.spent.items():
+            spent[figure] = spent.get(figure, 0) + value
+    return spent
 
 
 def _say_without(name: str, receipt: Receipt, reporter: Reporter) -> None:
@@ -153,15 +173,15 @@ def fitted(
         return stage
     known = store.read_fitted(step.folder)
     if known is None:
-        if isinstance(stage, Score) and step.aims:
-            known = stage.scorer.aim({name: aim.rows(store) for name, aim in step.aims.items()})
-        else:
-            limit_threads(stage, engine.config.threads)
-            began = time.monotonic()
-            doing = [Doing("this process", "fits to the pool")]
-            with heartbeat(step.name, lambda: doing, reporter.say, reporter.status.alive):
+        began = time.monotonic()
+        with reporter.busy(f"fitting {step.name}"):
+            if isinstance(stage, Score) and step.aims:
+                rows = {name: aim.rows(store) for name, aim in step.aims.items()}
+                known = stage.scorer.aim(rows)
+            else:
+                limit_threads(stage, engine.config.threads)
                 known = stage.fit(_Tables(store, parts, step.reads))
-            log.info("%s: fitted to the pool in %.1f s", step.name, time.monotonic() - began)
+        log.info("%s: fitted in %.1f s", step.name, time.monotonic() - began)
         if known is not None:
             store.write_fitted(step.folder, known)
     return stage.fitted_with(known)

@@ -67,6 +67,14 @@ ScorerBlock = Annotated[Scorer, _builder("scorers"), DUMP]
 SelectorBlock = Annotated[Selector, _builder("selector"), DUMP]
 
 
+def _one_or_more(blocks: object) -> object:
+    return [blocks] if isinstance(blocks, dict) else blocks
+
+
+SelectorChain = Annotated[list[SelectorBlock], BeforeValidator(_one_or_more)]
+"""One selector, or several that narrow in turn."""
+
+
 Folder = Annotated[str, Field(min_length=1), AfterValidator(without_secrets)]
 """Here, or at an address such as `s3://bucket/folder`."""
 MODELS = ("model", "other", "tokenizer", "adapters")
@@ -96,6 +104,21 @@ class BudgetConfig(BaseModel):
         return share_of(n_pool, self.fraction)
 
 
+class SweepConfig(BaseModel):
+    """What `tamis sweep` compares; changes no run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    budgets: list[BudgetConfig] = []
+    """By default 1, 5 and 10 % of the pool, and the config's own."""
+    by: list[str] | None = None
+    """Columns whose best rows are a method each; by default the score of every scorer."""
+    selectors: dict[Annotated[str, Field(pattern=BLOCK_NAME)], SelectorChain] = {}
+    """Further methods by name: a selector or a list of them, as `selector`."""
+    seeds: int = Field(default=5, gt=0, le=1000)
+    """Of the random choices that all others stand beside."""
+
+
 class EngineConfig(BaseModel):
     """Where and how the work runs; changes no result (threads may move last digits)."""
 
@@ -121,6 +144,25 @@ class EngineConfig(BaseModel):
     gpus_per_worker: float | None = Field(default=None, ge=0)
 
 
+class LimitsConfig(BaseModel):
+    """When a run stops by itself, to be gone on with later; changes no result."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    max_hours: float | None = Field(default=None, gt=0)
+    """Of all starts of the run together."""
+    max_cost: float | None = Field(default=None, gt=0)
+    """The same hours times the price, in whatever currency that is."""
+    price: float | None = Field(default=None, ge=0)
+    """Per hour, of all that the run works on."""
+
+    @model_validator(mode="after")
+    def _cost_needs_price(self) -> Self:
+        if self.max_cost is not None and self.price is None:
+            raise ValueError(f"max_cost is {self.max_cost:g}, but there is no price (per hour)")
+        return self
+
+
 class Config(BaseModel):
     """A whole run: data, signals, scorers, selector, budget, and where it happens."""
 
@@ -138,21 +180,18 @@ class Config(BaseModel):
     """Rows of a part: the unit of work, of resume and of reuse."""
     signals: dict[Annotated[str, Field(pattern=BLOCK_NAME)], Signal] = {}
     scorers: dict[Annotated[str, Field(pattern=BLOCK_NAME)], ScorerBlock] = {}
-    selector: list[SelectorBlock] = []
+    selector: SelectorChain = []
     budget: BudgetConfig | None = None
     labels: str | None = None
     """A column that says what is wrong with a row (`none`: nothing); the summary then shows how
     much of each fault every scorer keeps, beside a random choice."""
+    sweep: SweepConfig = SweepConfig()
     engine: EngineConfig = EngineConfig()
+    limits: LimitsConfig = LimitsConfig()
     store: Folder = "store"
     """Where computed columns live."""
     out: Folder = "runs"
     """Where runs live."""
-
-    @field_validator("selector", mode="before")
-    @classmethod
-    def _one_or_more(cls, blocks: object) -> object:
-        return [blocks] if isinstance(blocks, dict) else blocks
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Self:
@@ -203,6 +242,8 @@ class Config(BaseModel):
             blocks = {key: seeded(block) for key, block in getattr(self, name).items()}
             object.__setattr__(self, name, blocks)
         object.__setattr__(self, "selector", [seeded(block) for block in self.selector])
+        chains = {n: [seeded(b) for b in chain] for n, chain in self.sweep.selectors.items()}
+        object.__setattr__(self, "sweep", self.sweep.model_copy(update={"selectors": chains}))
         return self
 
     def to_yaml(self) -> str:

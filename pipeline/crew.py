@@ -89,7 +89,7 @@ class Crew:
             del self.doing[reference]
             attempt, worker = self.starting.pop(reference)
             log.warning("a worker died as it started (attempt %d): %s", attempt, why)
-            if attempt == ATTEMPTS and not in_less_memory:
+            if attempt >= ATTEMPTS and not in_less_memory:
                 raise WorkerError(f"a worker died {ATTEMPTS} times as it started: {why}")
             return worker, attempt + 1
         _, worker = self.working[reference]

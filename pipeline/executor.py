@@ -50,6 +50,10 @@ class Engine(Protocol):
         """Return who works on what; may be called from another thread."""
         ...
 
+    def stop(self) -> None:
+        """Begin no more tasks; those that are being worked on are finished, and `run` ends."""
+        ...
+
     def close(self) -> None:
         """End what was started."""
         ...
@@ -69,6 +73,7 @@ class LocalEngine:
     root: str
     _ready: Stage | None = None
     _doing: list[Doing] = field(default_factory=list)
+    _stopping: bool = False
 
     def run(self, stage: Stage, tasks: Sequence[Task]) -> Iterator[Receipt]:
         """Yield receipts in order of the tasks; a stage is set up once for all its rounds."""
@@ -78,6 +83,8 @@ class LocalEngine:
             self._ready = stage
         ahead = _read_ahead(stage, tasks, self.root) if stage.resources().gpus else repeat(None)
         for task, rows in zip(tasks, ahead, strict=False):
+            if self._stopping:
+                break
             self._doing = [Doing("this process", where(task))]
             yield compute(stage, task, self.root, rows)
         self._doing = []
@@ -85,6 +92,10 @@ class LocalEngine:
     def doing(self) -> list[Doing]:
         """Return what this process is at."""
         return self._doing
+
+    def stop(self) -> None:
+        """Begin no more tasks."""
+        self._stopping = True
 
     def close(self) -> None:
         """Nothing to end."""
@@ -100,6 +111,7 @@ class RayEngine:
     _doing: dict[Any, Doing] = field(default_factory=dict)
     _gpus: float = 0.0
     _started: bool = False
+    _jobs: Jobs = field(default_factory=lambda: Jobs(()))
 
     def run(self, stage: Stage, tasks: Sequence[Task]) -> Iterator[Receipt]:
         """Yield receipts as they come; a part whose worker dies is tried again on a new one.
@@ -109,14 +121,14 @@ class RayEngine:
         """
         if not tasks:
             return
+        needs = self.reserve(stage)  # before the imports: Ray reads then where to listen
         import ray
         from ray.exceptions import OutOfMemoryError, RayActorError
         from ray.util import metrics
 
-        needs = self.reserve(stage)
         gpus = needs.get("GPU", 0.0)
         self._resize(min(self._n_workers(gpus), len(tasks)), gpus)
-        jobs = Jobs(tasks)
+        self._jobs = jobs = Jobs(tasks)
         crew = Crew(tasks[0].folder, ray.put(stage), prepares=bool(gpus))
         self._doing = crew.doing
         meter = Meter(metrics, tasks[0].folder, len(tasks))
@@ -170,6 +182,10 @@ class RayEngine:
         for module in lookup.USER_MODULES:  # which workers could not import
             ray.cloudpickle.register_pickle_by_value(module)
         return needs
+
+    def stop(self) -> None:
+        """Hand out no more tasks."""
+        self._jobs.waiting.clear()
 
     def close(self) -> None:
         """Leave the cluster, and end it if it was started for this run."""

@@ -51,8 +51,7 @@ def fault_table(
         budget: of the run.
         seed: of the random choice.
     """
-    found = np.array([NO_FAULT if v is None else str(v) for v in pool[labels].to_pylist()])
-    kinds = tuple(sorted(set(found.tolist()) - {NO_FAULT}))
+    found, kinds = fault_kinds(pool[labels])
     order = Random(seed=seed).select(pool, budget).order
     choices = {
         "pool": np.arange(len(pool)),
@@ -63,8 +62,17 @@ def fault_table(
         ranked = by_score(pool, f"{name}.score")
         ranked = ranked[: len(pool) - pool[f"{name}.score"].null_count]  # nulls are sorted last
         choices[f"top {name}"] = ranked[: budget.fits(pool, ranked)]
-    shares = {}
-    for choice, rows in choices.items():
-        each = [float(np.mean(found[rows] == kind)) if len(rows) else 0.0 for kind in kinds]
-        shares[choice] = (*each, sum(each))
+    shares = {choice: fault_shares(found[rows], kinds) for choice, rows in choices.items()}
     return FaultTable(kinds, shares, {name: len(rows) for name, rows in choices.items()})
+
+
+def fault_kinds(labels: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the kind of each row's fault, (rows,) str, and the kinds that there are, by name."""
+    found = np.array([NO_FAULT if v is None else str(v) for v in labels.to_pylist()])
+    return found, tuple(sorted(set(found.tolist()) - {NO_FAULT}))
+
+
+def fault_shares(found: np.ndarray, kinds: Sequence[str]) -> tuple[float, ...]:
+    """Return the share of each kind among some rows' faults, and last that of any."""
+    each = [float(np.mean(found == kind)) if len(found) else 0.0 for kind in kinds]
+    return (*each, sum(each))

@@ -7,7 +7,7 @@ which may have been pruned since. What reports, explanations and comparisons rea
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -15,15 +15,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import ArtifactError, ConfigError, DataError
+from ..stages.hub import open_dataset_folder
 from ..stages.locations import Location, locate
 from ..stages.remote import is_file
 from .config import Config
 from .files import readable
 from .folder import CONFIG, MANIFEST, RunFolder
 from .load import load
+from .notebook import as_html
 from .pool import Pool, find_pool
 from .selection import KEPT
 from .store import Address, Store
+
+if TYPE_CHECKING:
+    from ..stages.hub import Dataset
+
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,30 @@ class Finished:
     def kept(self) -> pa.Table:
         """The lines of the ledger of the rows that it kept."""
         return self.ledger.filter(pc.equal(self.ledger["outcome"], KEPT))
+
+    @property
+    def curated(self) -> "Dataset":
+        """The rows that it kept, with their scores, as a dataset of `datasets`.
+
+        Raises:
+            DataError: they are no longer there.
+        """
+        found = open_dataset_folder(self.folder / "curated" / "arrow" / "train")
+        return cast("Dataset", found)
+
+    def report(self) -> Location:
+        """Return where its HTML page lies.
+
+        Raises:
+            DataError: it has none.
+        """
+        page = self.folder / REPORT
+        if not is_file(page):
+            raise DataError(f"{str(self.folder)!r} has no {REPORT}")
+        return page
+
+    def _repr_html_(self) -> str:
+        return as_html(self.folder, self.manifest)
 
     @cached_property
     def scorers(self) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ SCORES = "scores.parquet"  # all that `tamis score` leaves
 CURATED = ".curated.partial"  # becomes `curated` when it is whole
 LIVE = (LOG, STATUS)  # sent to an address while the run goes on
 RESULTS = (MANIFEST, USES, STATUS, "ledger.parquet", "rejected.parquet", "curated", CURATED)
-NOT_COMPARED = ("engine", "store", "out")  # they change no result
+NOT_COMPARED = ("engine", "limits", "store", "out", "sweep")  # they change no result
 
 
 @dataclass(frozen=True)

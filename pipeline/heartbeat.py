@@ -56,8 +56,13 @@ def heartbeat(
         doing: what is being worked on now; called from another thread.
         say: shows a line, after `PATIENCE_S` without news and then once in every such while.
         alive: told every `BEAT_S` what is going on.
+
+    Raises:
+        OSError: `alive` or the log could not write, with a full disk for example; at the end of
+            the block, as the watch has a thread of its own.
     """
     news, over = News(), threading.Event()
+    failed: list[OSError] = []
 
     def watch() -> None:
         said = news.last
@@ -72,10 +77,18 @@ def heartbeat(
                 log.info(line)
                 say(line)
 
-    thread = threading.Thread(target=watch, name="heartbeat", daemon=True)
+    def keep_watching() -> None:
+        try:
+            watch()
+        except OSError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=keep_watching, name="heartbeat", daemon=True)
     thread.start()
     try:
         yield news
     finally:
         over.set()
         thread.join()
+    if failed:
+        raise failed[0]

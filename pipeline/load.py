@@ -1,5 +1,6 @@
 """A YAML file and what was said on the command line to a `Config`, or one clear error."""
 
+import copy
 import difflib
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
@@ -36,12 +37,38 @@ def load(path: str, overrides: Overrides | None = None, allow_code: bool = False
     """
     file = _find(path)
     raw = _read(file)
-    _anchor(raw, Path() if is_remote(file) else file.parent)
+    return _checked(
+        str(file), raw, Path() if is_remote(file) else file.parent, overrides, allow_code
+    )
+
+
+def load_mapping(
+    raw: Mapping[str, Any], overrides: Overrides | None = None, allow_code: bool = False
+) -> Config:
+    """Return the config of keys and values with overrides applied.
+
+    Relative paths are looked for in the current folder, then among what comes with Tamis.
+
+    Args:
+        raw: as a YAML file would hold them; left as they are.
+        overrides: on top of them.
+        allow_code: whether files of the user's (`use: ./mine.py`) may be run.
+
+    Raises:
+        ConfigError: values that are not allowed, each in one line.
+    """
+    return _checked("the config", copy.deepcopy(dict(raw)), Path(), overrides, allow_code)
+
+
+def _checked(
+    name: str, raw: dict[str, Any], folder: Path, overrides: Overrides | None, allow_code: bool
+) -> Config:
+    _anchor(raw, folder)
     (overrides or Overrides()).apply(raw)
     try:
         return Config.model_validate(raw, context={"allow_code": allow_code})
     except ValidationError as error:
-        raise ConfigError(_explain(file, raw, error, allow_code)) from error
+        raise ConfigError(_explain(name, raw, error, allow_code)) from error
 
 
 def _find(path: str) -> Location:
@@ -85,7 +112,10 @@ def places(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     They are those of data, targets, models and code, not `store` and `out`.
     """
     fields: list[tuple[Any, Any]] = [(block, "path") for block in blocks(raw, "data", "targets")]
-    for block in blocks(raw, "signals", "scorers", "selector"):
+    chains = raw.get("sweep", {}).get("selectors") if isinstance(raw.get("sweep"), dict) else None
+    named = chains if isinstance(chains, dict) else {}
+    compared = [block for name in named for block in blocks(named, name)]
+    for block in [*blocks(raw, "signals", "scorers", "selector"), *compared]:
         fields += [(block, name) for name in ("model", "other", "tokenizer")]
         if str(block.get("use")).endswith(".py"):
             fields.append((block, "use"))
@@ -111,10 +141,8 @@ def _matches(base: Path, pattern: str) -> bool:
         return False
 
 
-def _explain(
-    file: Location, raw: Mapping[str, Any], error: ValidationError, allow_code: bool
-) -> str:
-    lines = [f"{file} is not valid:"]
+def _explain(name: str, raw: Mapping[str, Any], error: ValidationError, allow_code: bool) -> str:
+    lines = [f"{name} is not valid:"]
     for problem in error.errors():
         place = ".".join(str(part) for part in problem["loc"])
         said = problem["msg"].removeprefix("Value error, ")
@@ -130,11 +158,12 @@ def _unknown_key(raw: Mapping[str, Any], place: tuple[int | str, ...], allow_cod
     """What is allowed where an unknown key stands."""
     at: Any = raw
     model: type[BaseModel] | None = Config
+    section = "selector" if place[:2] == ("sweep", "selectors") else str(place[0])
     for part in place[:-1]:
         if isinstance(at, list) or part in at:
             at = at[part]  # type: ignore[index] # a list's places are whole numbers
-        if str(place[0]) in lookup.FOLDERS and isinstance(at, dict) and "use" in at:
-            model = lookup.find(str(place[0]), at["use"], allow_code)
+        if section in lookup.FOLDERS and isinstance(at, dict) and "use" in at:
+            model = lookup.find(section, at["use"], allow_code)
         elif model is not None and part in model.model_fields:
             annotation = model.model_fields[str(part)].annotation
             options = [annotation, *getattr(annotation, "__args__", ())]

@@ -99,6 +99,13 @@ class Reporter:
         self.status.done()
 
     @contextmanager
+    def busy(self, name: str) -> Iterator[None]:
+        """Say now and then that this process is at something that counts no rows."""
+        own = [Doing("this process", name)]
+        with heartbeat(name, lambda: own, self.say, self.status.alive):
+            yield
+
+    @contextmanager
     def _bar(self, name: str, n_rows: int | None) -> Iterator[Counter]:
         columns = (
             TextColumn("{task.description}"),

@@ -20,7 +20,7 @@ from .plan import Plan, Step
 from .pool import Pool
 from .warmups import WarmedUp
 
-RESULT_VERSION = 1  # raised when the same columns give another ledger or curated folder
+RESULT_VERSION = 2  # raised when the same columns give another ledger or curated folder
 LIBRARIES = ("torch", "transformers", "tokenizers", "pyarrow", "numpy", "datasets", "ray", "triton")
 
 
@@ -38,6 +38,7 @@ def result_fingerprint(config: Config, pool: Pool, plan: Plan) -> str:
         "selector": selectors,
         "budget": config.budget.model_dump() if config.budget else None,
         "labels": config.labels,
+        "licenses": [source.license for source in config.data],
         "seed": config.seed,
         "name": config.name,
     }

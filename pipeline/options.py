@@ -25,6 +25,13 @@ Sets = Annotated[
 AllowCode = Annotated[
     bool, typer.Option("--allow-code", help="Run code that the config names (`use: ./mine.py`).")
 ]
+MaxHours = Annotated[
+    float | None, typer.Option(help="Stop when all starts of the run have taken so many hours.")
+]
+MaxCost = Annotated[
+    float | None, typer.Option(help="Stop when these hours have cost so much, at --price.")
+]
+Price = Annotated[float | None, typer.Option(help="Per hour, in any currency.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Remove a run of the same name instead of numbering.")
 ]

@@ -15,6 +15,7 @@ from ..stages.locations import is_address
 from . import lookup
 
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
+LIMITS = ("max_hours", "max_cost", "price")
 OF_TEXTS = "embedding"  # the signal whose model is no language model
 
 
@@ -29,6 +30,7 @@ class Overrides:
         limit: read only the first so many records of every entry of `data`.
         out, store, engine, dtype: as the keys of the config.
         sets: `key.path=value`, applied last; the value is YAML.
+        max_hours, max_cost, price: as the keys of `limits`.
     """
 
     data: Sequence[str] = ()
@@ -40,6 +42,9 @@ class Overrides:
     engine: str | None = None
     dtype: str | None = None
     sets: Sequence[str] = ()
+    max_hours: float | None = None
+    max_cost: float | None = None
+    price: float | None = None
 
     def apply(self, raw: dict[str, Any]) -> None:
         """Put the values into a config as it was read.
@@ -55,7 +60,8 @@ class Overrides:
         self._to_signals(raw)
         if self.budget is not None:
             raw["budget"] = parse_budget(self.budget)
-        keys = {"out": self.out, "store": self.store, "engine.kind": self.engine}
+        keys: dict[str, object] = {"out": self.out, "store": self.store, "engine.kind": self.engine}
+        keys |= {f"limits.{name}": getattr(self, name) for name in LIMITS}
         for key, value in keys.items():
             if value is not None:
                 _set(raw, key, value)

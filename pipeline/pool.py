@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import ArtifactError, DataError
+from ..errors import DataError
 from ..stages.ingest import (
     REJECTED,
     RawPart,
@@ -27,11 +27,12 @@ from .config import Config
 from .files import read, readable, whole_file
 from .fingerprint import canonical, key
 from .sources import content_of, input_files
-from .store import Address, Part, Store
+from .store import Address, Part, Store, damaged
 
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when the same input gives other rows
+NOT_READ = ("path", "revision", "license")  # of a source: they say nothing of its content
 CONVERSATION = ("sample_id", "messages", "tools", "input_start")
 
 
@@ -75,7 +76,7 @@ def pool_key(config: Config) -> str:
     sources = []
     for source in config.data:
         idle = set[str]() if getattr(source, "shots", 0) else {"subtask", "shots"}
-        fields = source.model_dump(mode="json", exclude={"path", "revision", *idle})
+        fields = source.model_dump(mode="json", exclude={*NOT_READ, *idle})
         fields["name"] = source.name  # that of a target is not dumped
         sources.append(fields | {"content": source.revision or content_of(input_files(source))})
     facts = {"version": VERSION, "part_rows": config.part_rows, "max_chars": config.max_chars}
@@ -193,7 +194,7 @@ def _rejected(store: Store, pool: Pool) -> pa.Table:
     try:
         return pq.read_table(readable(path))
     except (pa.ArrowException, OSError) as error:
-        raise ArtifactError(str(path), str(error).splitlines()[0]) from error
+        raise damaged(path, error) from error
 
 
 def _folder(store: Store, name: str) -> Location:

@@ -112,7 +112,7 @@ def _read(data: str) -> Iterator[Sequence[dict[str, Any]]]:
     from ..stages.ingest import ingest
     from .overrides import exists
 
-    commit = "" if exists(data) else resolve_dataset(data, None)
+    commit = "" if exists(data) else resolve_dataset(data, None).commit
     source = Source(name="calibration", path=data)
     for part in ingest([(source, commit)], part_rows=PART_ROWS, max_chars=MAX_CHARS):
         yield part.rows

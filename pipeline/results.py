@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..stages.export import curated_schema, own_names, shape_rows, write_curated
+from ..stages.export import Curated, curated_schema, own_names, shape_rows, write_curated
 from . import ledger, selection
 from .card import make_card
 from .compute import StepReport
@@ -55,8 +55,8 @@ def leave(config: Config, store: Store, scored: Scored, folder: RunFolder) -> di
     pq.write_table(rejected, folder.work / "rejected.parquet", compression="zstd")
     ends = ledger.counts(table)
     n_kept = int(decisions.kept.sum())
-    _export(config, store, scored, table, folder)
-    card = make_card(config, scored.plan, ends, n_kept)
+    made = _export(config, store, scored, table, folder)
+    card = make_card(config, scored.plan, table, ends, made)
     partial = folder.work / CURATED
     (partial / "README.md").write_text(card, "utf-8")
     partial.rename(folder.work / "curated")
@@ -73,12 +73,12 @@ def leave(config: Config, store: Store, scored: Scored, folder: RunFolder) -> di
 
 def _export(
     config: Config, store: Store, scored: Scored, table: pa.Table, folder: RunFolder
-) -> None:
+) -> Curated:
     kept = table.filter(pc.equal(table["outcome"], selection.KEPT))
     scores = [f"{name}.score" for name in config.scorers]
     schema = curated_schema(scores, scored.pool.columns, scored.pool.extras)
     content = "\n".join(kept["sample_id"].to_pylist())
-    write_curated(
+    return write_curated(
         folder.work / CURATED,
         _kept_rows(store, scored.pool, kept, (schema, scores)),
         schema,

@@ -18,15 +18,15 @@ from ..errors import ArtifactError
 from ..stages.locations import Location
 from .files import names, readable, whole_file
 from .fingerprint import canonical, key
-from .store import Store
+from .store import Store, damaged
 
 AT = "at"
 
 
 def keep_round(
     store: Store, folder: str, part: str, name: str, places: Sequence[int], columns: pa.Table
-) -> None:
-    """Keep the columns of some rows of a part.
+) -> int:
+    """Keep the columns of some rows of a part; return the bytes of their file.
 
     Args:
         store: where.
@@ -42,6 +42,7 @@ def keep_round(
     table = columns.add_column(0, AT, at).replace_schema_metadata(_facts(folder, part, name))
     with whole_file(path) as partial:
         pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
+        return partial.stat().st_size
 
 
 def read_round(
@@ -90,7 +91,7 @@ def _files(
         try:
             has = pq.read_schema(readable(path)).names
         except (pa.ArrowException, OSError) as error:
-            raise ArtifactError(str(path), str(error).splitlines()[0]) from error
+            raise damaged(path, error) from error
         if set(columns) <= set(has):
             yield path
 
@@ -104,7 +105,7 @@ def _read(path: Location, folder: str, part: str, name: str, columns: Sequence[s
         with pq.ParquetFile(readable(path), page_checksum_verification=True) as file:
             table = file.read([AT, *columns])
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(str(path), str(error).splitlines()[0]) from error
+        raise damaged(path, error) from error
     facts = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     if facts != _facts(folder, part, name):
         raise ArtifactError(str(path), f"is not {name} of {folder} of part {part}")

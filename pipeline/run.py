@@ -1,6 +1,6 @@
 """A run from config to curated dataset, top to bottom."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 
 from ..errors import ArtifactError, DataError
 from ..stages.locations import Location, locate
-from . import executor, ledger, manifest, selection
+from ..stages.selectors.base import Selector
+from . import executor, forecast, ledger, limits, manifest, selection
 from .compute import compute
 from .config import Config
 from .files import remove, whole_file
 from .folder import LOG, SCORES, STATUS, USES, RunFolder, claim
+from .limits import Clock
 from .logs import Reporter, logging_to
 from .plan import Plan, make_plan
 from .pool import Pool, check_strict, find_pool, pool_key, read_pool
@@ -60,15 +62,18 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     began = datetime.now(UTC)
     store = open_store(config.store, config.out)
     config = pin(config)
-    name = pool_key(config)
+    name, clock = pool_key(config), limits.start_clock(config, store)
 
     def check(pool: Pool, plan: Plan) -> None:
         selection.check_selectors(config.selector)
         find_rounds(plan, config.selector, "doubted")
         selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
 
-    with _preparing(config, reporter):
-        pool, plan = undamaged(store, config, lambda: _open(config, store, name, reporter, check))
+    def open_() -> tuple[Pool, Plan]:
+        return _open(config, store, name, reporter, clock, check)
+
+    with before_its_folder(config, reporter):
+        pool, plan = undamaged(store, config, open_)
     folder = claim(config, manifest.result_fingerprint(config, pool, plan), overwrite)
     if folder.is_done:
         return Result(folder, folder.manifest, was_done=True)
@@ -78,8 +83,9 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
         with logging_to(folder.work / LOG), reporter.recording(folder.work / STATUS):
 
             def work() -> tuple[Scored, dict[str, Any]]:
-                scored = score_pool(config, store, name, reporter, settle="doubted")
-                return scored, leave(config, store, scored, folder)
+                scored = score_pool(config, store, name, reporter, clock, "doubted")
+                with reporter.busy("selection and export"):
+                    return scored, leave(config, store, scored, folder)
 
             scored, found = undamaged(store, config, work)
             record = manifest.make_manifest(config, scored.pool, scored.plan, scored.reports, began)
@@ -87,14 +93,31 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
             trained = manifest.describe_warmups(warmed_up(stages))
             files = manifest.describe_files(folder.work, FILES)
             record |= found | {"warmups": trained, "files": files}
+            if (foretold := _foretold(config, store, scored)) is not None:
+                record["forecast"] = foretold
             folder.finish(record, FILES)
+            clock.finished()
     finally:
         folder.release()
     return Result(folder, record)
 
 
+def _foretold(config: Config, store: Store, scored: Scored) -> dict[str, Any] | None:
+    """What `tamis plan --measure` said of this run, beside the truth; None if nothing."""
+    targets = {target.name: target.pool for target in scored.plan.targets}
+    name = forecast.key_of(make_plan(config, scored.pool, targets), scored.pool)
+    said = forecast.find(store, name)
+    return None if said is None else forecast.beside(said, scored.reports)
+
+
 def score_pool(
-    config: Config, store: Store, name: str, reporter: Reporter, settle: Settle = "none"
+    config: Config,
+    store: Store,
+    name: str,
+    reporter: Reporter,
+    clock: Clock | None = None,
+    settle: Settle = "none",
+    also: Sequence[Selector] = (),
 ) -> Scored:
     """Compute every column that a pinned config plans.
 
@@ -103,7 +126,9 @@ def score_pool(
         store: where the columns live.
         name: the key of the pool.
         reporter: shows the progress.
+        clock: of the run, where it has limits.
         settle: which rows take part in later rounds of a signal.
+        also: selectors whose columns are computed and read beside those of the config's own.
 
     Raises:
         TamisError: what stopped it; all that was computed is kept.
@@ -112,13 +137,16 @@ def score_pool(
     def check(pool: Pool, plan: Plan) -> None:
         find_rounds(plan, config.selector, settle)
 
-    pool, plan = _open(config, store, name, reporter, check)
+    clock = clock or Clock()
+    wide = config.model_copy(update={"selector": [*also, *config.selector]})
+    pool, plan = _open(wide, store, name, reporter, clock, check)
     spent: tuple[int, int] | None = None
     rounds = find_rounds(plan, config.selector, settle)
-    engine = executor.open_engine(config.engine, store.root)
+    engine = limits.limited(executor.open_engine(config.engine, store.root), clock, plan)
     try:
         reports = compute(plan, pool, store, engine, reporter)
-        table = selection.read_scored(config, pool, plan, store)
+        with reporter.busy("reading what is scored"):
+            table = selection.read_scored(wide, pool, plan, store)
         if rounds is not None:
             budget = selection.budget_of(config.budget, pool.n_rows, plan.cost)
             settling = Settling(rounds, config.selector, budget, pool, store, settle)
@@ -138,9 +166,10 @@ def score(config: Config, reporter: Reporter) -> tuple[Location, pa.Table]:
     """
     store = open_store(config.store, config.out)
     config = pin(config)
-    name = pool_key(config)
-    with _preparing(config, reporter):
-        scored = undamaged(store, config, lambda: score_pool(config, store, name, reporter))
+    name, clock = pool_key(config), limits.start_clock(config, store)
+    with before_its_folder(config, reporter):
+        scored = undamaged(store, config, lambda: score_pool(config, store, name, reporter, clock))
+    clock.finished()
     table = scored.table.select(["row_id", "sample_id", "source"])
     for scorer in config.scorers:
         table = ledger.with_scorer(table, scored.table, scorer)
@@ -183,7 +212,7 @@ def pin(config: Config) -> Config:
 
 
 @contextmanager
-def _preparing(config: Config, reporter: Reporter) -> Iterator[None]:
+def before_its_folder(config: Config, reporter: Reporter) -> Iterator[None]:
     """Say how far a run is that has no folder yet."""
     path = preparing(locate(config.out) / config.name)
     with reporter.recording(path):
@@ -198,23 +227,29 @@ def _open(
     store: Store,
     name: str,
     reporter: Reporter,
+    clock: Clock,
     check: Callable[[Pool, Plan], None] = lambda pool, plan: None,
 ) -> tuple[Pool, Plan]:
     """Read and plan; train adapters only once all that can be checked has been."""
     targets = {  # first: they are small, and a mistake there is soon found
-        target: _open_pool(own, store, pool_key(own), reporter)
+        target: open_pool(own, store, pool_key(own), reporter)
         for target, own in as_pools(config).items()
     }
-    pool = _open_pool(config, store, name, reporter)
+    pool = open_pool(config, store, name, reporter)
     plan = make_plan(config, pool, targets)
     check(pool, plan)
     used = planned(config, plan)
     if not needs_training(used):
         return pool, plan
-    return pool, make_plan(prepared(used, store, pool, reporter), pool, targets)
+    return pool, make_plan(prepared(used, store, pool, reporter, clock), pool, targets)
 
 
-def _open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> Pool:
+def open_pool(config: Config, store: Store, name: str, reporter: Reporter) -> Pool:
+    """Return the pool of a config; read it into the store if it is not there.
+
+    Raises:
+        DataError: an input cannot be read, or a row of it with `strict`.
+    """
     if (pool := find_pool(store, name)) is not None:
         check_strict(config, store, pool)
         return pool

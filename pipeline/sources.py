@@ -25,8 +25,9 @@ def pin_sources(config: Config) -> Config:
         if not given:
             if is_address(source.path) or source.path.startswith(("/", ".")):
                 raise DataError(f"{source.place}: no file or folder {source.path!r}")
-            commit = resolve_dataset(source.path, source.revision)
-            source = source.model_copy(update={"revision": commit})
+            found = resolve_dataset(source.path, source.revision)
+            known = {"revision": found.commit, "license": source.license or found.license}
+            source = source.model_copy(update=known)
         pinned.append(source)
     return config.model_copy(update={"data": pinned})
 

@@ -199,6 +199,18 @@ def preparing(folder: Location) -> Location:
     return folder.with_name(f".{folder.name}.{STATUS}")
 
 
+def is_preparing(folder: Location) -> bool:
+    """Return whether a run works that has no folder yet."""
+    facts = _facts(preparing(folder), needed=False)
+    return bool(time.time() - facts.get("updated", 0.0) < LOST_S)
+
+
+def prepared_name(file: str) -> str | None:
+    """Return the name of the run that a file of `preparing` is of; None for any other file."""
+    is_one = file.startswith(".") and file.endswith(f".{STATUS}")
+    return file.removeprefix(".").removesuffix(f".{STATUS}") if is_one else None
+
+
 def _facts(path: Location, needed: bool = True) -> dict[str, Any]:
     """What a status file says; nothing where there is none, or a damaged one is not needed."""
     if not is_file(path):

@@ -10,6 +10,8 @@
       <use>-<key>/step.json                       the text that was hashed into the key
       <use>-<key>/fitted.parquet                  what a step must know of all rows or of targets
       <use>-<key>/<round>/<part hash>/            see `round_files`
+      forecasts/<key>.json                        what `tamis plan --measure` said
+      spent/<key>.json                            hours of a run that has limits, until it is done
 
 A file gets its name only when it is whole (see `files`), and nothing is ever rewritten. Pages carry
 checksums; a file says inside what it is. One that fails is named, set aside and computed again. Two
@@ -17,6 +19,7 @@ runs at once write the same bytes under the same name. The root may be at an add
 then one request.
 """
 
+import errno
 import json
 import logging
 from collections import deque
@@ -38,6 +41,8 @@ from .files import check_writable, names, readable, rename, whole_file
 log = logging.getLogger(__name__)
 
 FITTED = "fitted.parquet"
+FORECASTS, SPENT = "forecasts", "spent"
+NOT_THE_FILE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE)
 AHEAD = 8  # parts in memory beside the one that is used
 
 
@@ -120,11 +125,13 @@ class Store:
         }
         return {part: names for part, names in found.items() if names}
 
-    def write(self, folder: str, part: Part, columns: pa.Table, whole: bool = False) -> None:
-        """Keep computed columns of a part, each in its own file."""
+    def write(self, folder: str, part: Part, columns: pa.Table, whole: bool = False) -> int:
+        """Keep computed columns of a part, each in its own file; return the bytes of these."""
+        size = 0
         for name in columns.column_names:
             path = self.root / folder / name / f"{part.name(whole)}.parquet"
-            self._write(path, columns.select([name]), folder, part.name(whole))
+            size += self._write(path, columns.select([name]), folder, part.name(whole))
+        return size
 
     def read(self, part: Part, columns: Mapping[str, Address]) -> pa.Table:
         """Return columns of a part, under the names given.
@@ -196,8 +203,9 @@ class Store:
         Raises:
             DataError: it is no file of the store.
         """
-        path = locate(error.path)
-        if not same_or_below(path.absolute(), self.root.absolute()):
+        path, root = locate(error.path).absolute(), self.root.absolute()
+        # a folder of the store may be a link to another disk
+        if not f"{path}".startswith(f"{root}/") and not same_or_below(path, root):
             raise DataError(f"damaged file: {error}") from error
         log.warning("damaged, set aside and computed again: %s", error)
         rename(path, f"{path.name}.damaged")
@@ -205,7 +213,7 @@ class Store:
     def _rows(self, part: Part) -> Location:
         return self.root / "rows" / f"{part.rows}.parquet"
 
-    def _write(self, path: Location, table: pa.Table, what: str, part_hash: str) -> None:
+    def _write(self, path: Location, table: pa.Table, what: str, part_hash: str) -> int:
         facts = {"tamis.what": what, "tamis.part": part_hash}
         with whole_file(path) as partial:
             pq.write_table(
@@ -214,6 +222,7 @@ class Store:
                 compression="zstd",
                 write_page_checksum=True,
             )
+            return partial.stat().st_size
 
     def _read(
         self,
@@ -236,12 +245,24 @@ class Store:
         except FileNotFoundError:
             raise ArtifactError(str(path), "is gone") from None
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise ArtifactError(str(path), str(error).splitlines()[0]) from error
+            raise damaged(path, error) from error
         facts = table.schema.metadata or {}
         named = facts.get(b"tamis.what"), facts.get(b"tamis.part")
         if named != (what.encode(), part.encode()):
             raise ArtifactError(str(path), f"is not {what} of part {part}")
         return table.replace_schema_metadata(None)
+
+
+def damaged(path: Location, error: Exception) -> ArtifactError:
+    """What is to be raised for a file that could not be read.
+
+    Raises:
+        OSError: the error itself, where it says nothing of the file: it would be set aside, and
+            computed again, though it is good.
+    """
+    if isinstance(error, OSError) and error.errno in NOT_THE_FILE:
+        raise error
+    return ArtifactError(str(path), str(error).splitlines()[0])
 
 
 def open_store(address: str, out: str | None = None) -> Store:

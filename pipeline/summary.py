@@ -13,7 +13,9 @@ from rich.text import Text
 
 from ..stages.locations import Location
 from .agreement import Agreement
+from .forecast_table import compared
 from .logs import printable
+from .other_form import OtherForm
 from .plan import Plan, Step
 from .pool import Pool
 from .status import Status
@@ -43,6 +45,8 @@ def summarise(folder: Location, manifest: Mapping[str, Any], was_done: bool) -> 
         lines.append(
             f"under budget:    {kept:,} of {limit:,} rows; below is where the others ended"
         )
+    if foretold := manifest.get("forecast"):
+        lines.append(compared(foretold))
     if pool["rejected"]:
         lines.append(f"rejected rows:   {folder / 'rejected.parquet'}")
     parts: list[RenderableType] = [Text("\n".join(lines)), _ends(manifest["ends"])]
@@ -95,6 +99,16 @@ def summarise_warmups(found: Sequence[WarmedUp]) -> RenderableType:
         named = Text(printable(f"adapters: {json.dumps(paths, ensure_ascii=False)}"))
         shown += [Text(printable(f"{one.signal}: {one.folder}")), table, named]
     return Group(*shown)
+
+
+def summarise_form(found: OtherForm) -> RenderableType:
+    """Return where the rows lie in another form, and what the form did not hold."""
+    lines = [f"{found.n_rows:,} rows: {found.path}"]
+    lines += [f"left out: {len(ids):,} rows: {why}" for why, ids in found.left_out.items()]
+    lines += [f"in {n:,} rows {what}" for what, n in found.notes.items()]
+    if found.left_out:
+        lines.append(f"which ones: {found.path.parent / 'export.json'}")
+    return Text("\n".join(lines))
 
 
 def show_status(found: Status) -> RenderableType:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from ..errors import ContractError
 from ..stages.base import Stage
 from ..stages.locations import locate
+from .machine import peak_memory
 from .round_files import keep_round
 from .store import Address, Part, Store
 
@@ -60,6 +61,9 @@ class Receipt:
         seconds: of the worker, reading and writing included.
         spent: figures of the stage, such as `tokens`.
         without: row_id of rows that were left out, because they kill their worker.
+        cpu_s: processor time of the worker, all its threads together.
+        size: bytes of the files that were written.
+        peak: bytes that the worker's process has had in memory at most, so far.
     """
 
     part: Part
@@ -67,6 +71,9 @@ class Receipt:
     seconds: float
     spent: Mapping[str, float] = field(default_factory=dict)
     without: tuple[int, ...] = ()
+    cpu_s: float = 0.0
+    size: int = 0
+    peak: int = 0
 
 
 def read(stage: Stage, task: Task, root: str) -> pa.Table:
@@ -89,29 +96,29 @@ def compute(stage: Stage, task: Task, root: str, rows: pa.Table | None = None) -
         root: of the store.
         rows: what `read` gave; by default it is read now.
     """
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     if rows is None:
         rows = read(stage, task, root)
     added = stage(rows, task.missing, task.number)
     store = Store(locate(root))
-    if not task.trial:
-        _keep(stage, task, store, added)
+    size = 0 if task.trial else _keep(stage, task, store, added)
     without: tuple[int, ...] = ()
     if task.without:
         ids = store.read(task.part, {"row_id": Address("", "row_id")})["row_id"]
         without = tuple(ids.take(task.without).to_pylist())
-    seconds = time.perf_counter() - began
-    return Receipt(task.part, task.n_rows, seconds, dict(stage.spent()), without)
+    seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began
+    spent = dict(stage.spent())
+    return Receipt(task.part, task.n_rows, seconds, spent, without, cpu_s, size, peak_memory())
 
 
-def _keep(stage: Stage, task: Task, store: Store, added: pa.Table) -> None:
+def _keep(stage: Stage, task: Task, store: Store, added: pa.Table) -> int:
+    """Write the columns of a task; return the bytes of the files."""
     if task.some is not None:
-        name = stage.round_name(task.number)
-        keep_round(store, task.folder, task.part.name(task.whole), name, task.some, added)
-        return
+        name, part = stage.round_name(task.number), task.part.name(task.whole)
+        return keep_round(store, task.folder, part, name, task.some, added)
     if task.without:
         added = _with_gaps(task, added)
-    store.write(task.folder, task.part, added, task.whole)
+    return store.write(task.folder, task.part, added, task.whole)
 
 
 def _others(task: Task) -> np.ndarray:

@@ -4,8 +4,7 @@
     store/warmup-<key>/step.json             the text that was hashed into the key
 
 A start finds finished epochs and trains the rest: in this process, or by `warmup.workers` workers
-of Ray Train, which share the rows of every step. The gradients are then keyed by the content of the
-adapters.
+of Ray Train, which share the rows of every step. The adapters' content is in the gradients' key.
 """
 
 import logging
@@ -27,6 +26,7 @@ from ..stages.locations import locate
 from .config import Config, EngineConfig
 from .executor import RayEngine, room
 from .heartbeat import PATIENCE_S
+from .limits import Clock
 from .logs import Reporter
 from .pool import Pool, check_strict, find_pool, pool_key, read_pool
 from .store import Store, open_store
@@ -44,7 +44,9 @@ Facts = dict[str, Any]
 POLL_S = 0.5  # between looks whether the workers are still at it
 
 
-def prepared(config: Config, store: Store, pool: Pool, reporter: Reporter) -> Config:
+def prepared(
+    config: Config, store: Store, pool: Pool, reporter: Reporter, clock: Clock | None = None
+) -> Config:
     """Return a config whose gradient signals have their adapters; train what is missing of them.
 
     It is for the plan alone: the config of a run names no folder of the store.
@@ -54,6 +56,7 @@ def prepared(config: Config, store: Store, pool: Pool, reporter: Reporter) -> Co
         store: where adapters live.
         pool: whose rows are trained on.
         reporter: shows the progress.
+        clock: of the run, where it has limits.
 
     Raises:
         TamisError: what stopped it; finished epochs are kept.
@@ -62,7 +65,8 @@ def prepared(config: Config, store: Store, pool: Pool, reporter: Reporter) -> Co
     for one in asked:  # all of them, before hours go into the first
         _check_engine(one, config.engine)
     for one in asked:
-        _train(one, store, pool, config.engine, reporter)
+        job = _Job(one, pool, str(store.root.absolute()))
+        _train(job, config.engine, reporter, clock or Clock())
     return with_adapters(config, asked)
 
 
@@ -101,22 +105,20 @@ def _check_engine(one: Wanted, engine: EngineConfig) -> None:
 
     workers, missing = one.settings.workers, last_epoch(one.folder) < one.settings.epochs
     if workers > 1 and missing and engine.kind != "ray":
-        raise PlanError(
-            f"signals.{one.name}.warmup.workers is {workers}, but engine.kind is {engine.kind}; "
-            f"several workers need engine.kind: ray"
-        )
+        said = f"signals.{one.name}.warmup.workers is {workers}, but engine.kind is {engine.kind}"
+        raise PlanError(f"{said}; several workers need engine.kind: ray")
 
 
-def _train(one: Wanted, store: Store, pool: Pool, engine: EngineConfig, reporter: Reporter) -> None:
+def _train(job: "_Job", engine: EngineConfig, reporter: Reporter, clock: Clock) -> None:
     """Train what is missing of one warm-up."""
     from ..stages.lora import check_epochs, last_epoch  # torch
 
+    one = job.wanted
     done, epochs = last_epoch(one.folder), one.settings.epochs
     check_epochs(one.folder, epochs)
     if done >= epochs:
         return
-    job = _Job(one, pool, str(store.root.absolute()))
-    store.describe(one.folder.name, one.text)
+    Store(locate(job.root)).describe(one.folder.name, one.text)
     title = f"{one.name}, warm-up on {len(one.places):,} rows"
     with reporter.step(title, len(one.places) * (epochs - done)) as counter:
         alone = one.settings.workers == 1
@@ -125,6 +127,7 @@ def _train(one: Wanted, store: Store, pool: Pool, engine: EngineConfig, reporter
                 done = facts["epoch"]
                 log.info("%s: epoch %d, loss %.4f", title, done, facts["loss"])
                 reporter.say(f"{one.name}: epoch {done}, loss {facts['loss']:.4f} nats")
+                clock.check(f"the warm-up of {one.name} has {epochs - done} epochs left")
 
 
 @dataclass(frozen=True)
@@ -262,12 +265,11 @@ def _trainer(
 
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # the path of a model may be relative
     gpus = needs.get("GPU", 0.0)
+    scaling = ScalingConfig(num_workers=n, use_gpu=gpus > 0, resources_per_worker=dict(needs))
     return TorchTrainer(
         work,
         torch_config=TorchConfig(backend="nccl" if gpus >= 1 else "gloo"),
-        scaling_config=ScalingConfig(
-            num_workers=n, use_gpu=gpus > 0, resources_per_worker=dict(needs)
-        ),
+        scaling_config=scaling,
         run_config=RunConfig(name="warmup", storage_path=str(scratch)),
     )
 

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import ConfigError
-from ..stages.locations import Location, is_remote, locate
+from ..stages.locations import Location, is_remote, locate, same_or_below
 from ..stages.remote import is_file
 from .files import Listed, files_below, names, remove_files
 from .folder import CONFIG
 from .pool import load_pool
-from .status import status_of
-from .store import FITTED, Store
+from .status import is_preparing, prepared_name, status_of
+from .store import FITTED, SPENT, Store
 from .uses import Uses, uses_of
 
 POOLS, ROWS = "pools", "rows"
@@ -61,11 +61,14 @@ def uses_in(store: Store, outs: Sequence[str]) -> dict[str, Uses]:
         runs = sorted(names(folder))
         if not runs and not _is_folder(folder):
             raise ConfigError(f"{out!r} is no folder of runs")
+        for name in (name for found in runs if (name := prepared_name(found))):
+            if is_preparing(folder / name):  # what it needs is not known yet
+                raise ConfigError(f"{folder / name} works right now; wait until it has ended")
         for run in (folder / name for name in runs):
             if not is_file(run / CONFIG):
                 continue
             uses = uses_of(run)
-            if uses.store != str(store.root.absolute()):
+            if not _is_one(locate(uses.store), store.root.absolute()):
                 continue
             if status_of(str(run)).state == "working":
                 raise ConfigError(f"{run} works right now; wait until it has ended")
@@ -82,17 +85,18 @@ def look(store: Store, runs: Mapping[str, Uses], now: float | None = None) -> li
         now: seconds since 1970, for what counts as young.
 
     Raises:
-        ConfigError: there is no store.
+        ConfigError: there is no store, or it does not say which parts a run has.
     """
     files = files_below(store.root)
     if not files and not _is_folder(store.root):
         raise ConfigError(f"{str(store.root)!r} is no store: there is no such folder")
     before = (time.time() if now is None else now) - YOUNG_S
-    parts = {run: _part_names(store, uses) for run, uses in runs.items()}
+    parts = {run: _part_names(store, run, uses) for run, uses in runs.items()}
     inner = [file for file in files if len(file.inside) > 1]
     return [
         _entry(store.root / name, list(own), runs, parts, before)
         for name, own in itertools.groupby(inner, lambda file: file.inside[0])
+        if name != SPENT  # of runs that are not finished
     ]
 
 
@@ -107,10 +111,26 @@ def _is_folder(path: Location) -> bool:
     return not is_remote(path) and path.is_dir()
 
 
-def _part_names(store: Store, uses: Uses) -> frozenset[str]:
-    """The names of all files that belong to the parts of a run."""
-    pools = [pool for key in uses.pools if (pool := load_pool(store, key)) is not None]
-    return frozenset(name for pool in pools for p in pool.parts for name in (p.hash, p.rows))
+def _is_one(one: Location, other: Location) -> bool:
+    """Whether two addresses are of one folder; a symbolic link or `..` may lie on the way."""
+    return same_or_below(one, other) and same_or_below(other, one)
+
+
+def _part_names(store: Store, run: str, uses: Uses) -> frozenset[str]:
+    """The names of all files that belong to the parts of a run.
+
+    Raises:
+        ConfigError: nothing can be said of them, so that everything would seem to be idle.
+    """
+    found = set()
+    for key in uses.pools:
+        if (pool := load_pool(store, key)) is None:
+            raise ConfigError(
+                f"{run} needs the pool {key}, of which the store has no readable pool.json; run "
+                f"its {CONFIG} again, or remove the folder"
+            )
+        found |= {name for part in pool.parts for name in (part.hash, part.rows)}
+    return frozenset(found)
 
 
 def _entry(

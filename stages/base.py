@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, final
 
+import numpy as np
 import pyarrow as pa
 from pydantic import PrivateAttr
 
@@ -138,6 +139,14 @@ class Stage(Params, ABC):
         """Return this stage in less memory, or None where it takes what it takes; the default.
 
         Results may move by rounding, and no more.
+        """
+        return None
+
+    def tokens_of(self, rows: pa.Table, wanted: Sequence[str]) -> np.ndarray | None:
+        """Return how many tokens of each row `run` would send through its models, (rows,) int64.
+
+        That is counted without a model, and `spent` says the same in the end; None, the default,
+        where there are no such tokens or where it takes a model to know.
         """
         return None
 

@@ -63,8 +63,22 @@ def check_selector(selector: Selector, pool: pa.Table, limit: int = 2) -> None:
         raise ContractError(f"{name} depends on the order of the pool")
     if selector(pool.slice(0, 0), budget).n_kept != 0:
         raise ContractError(f"{name} keeps rows of an empty pool")
+    _check_growth(selector, pool, limit)
     if pickle.loads(pickle.dumps(selector)) != selector:
         raise ContractError(f"{name} does not survive pickle unchanged")
+
+
+def _check_growth(selector: Selector, pool: pa.Table, limit: int) -> None:
+    """Raise if another budget changes more than the selector says."""
+    if selector.growth == "anew":
+        return
+    less, more = selector(pool, Budget(limit)), selector(pool, Budget(limit + 1))
+    same = np.array_equal(less.order, more.order)
+    if not same or (selector.growth == "never" and less.n_kept != more.n_kept):
+        raise ContractError(
+            f"{type(selector).__name__}.growth is {selector.growth!r}, but another budget changes "
+            f"its choice otherwise"
+        )
 
 
 def _fitted(stage: Stage, rows: pa.Table, half: int) -> Stage:

@@ -6,6 +6,8 @@
     arrow/train/                        datasets.load_from_disk("<folder>/arrow/train")
     train.jsonl                         {"messages": [...], "tools": [...]}: the trained part alone
     llamafactory/dataset_info.json      dataset_dir: <folder>/llamafactory
+    llamafactory/train.jsonl            where there are tools: its own ShareGPT
+    trainers/                           ready to run or paste: see `trainers`
     README.md                           the card
 
 Rows stand in the order of the input. No Hugging Face metadata is written into the files, and
@@ -14,21 +16,36 @@ features are spelt in their oldest form: newer spellings keep older `datasets` f
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from .base import plain_json
+from .forms import Unfit, in_form, message_type, opened, several_answers
+from .trainers import trainer_files
 
 SHARD_ROWS = 50_000
 SPLIT = "train"
-TOOL_FIELDS = ("name", "tool_calls", "tool_call_id")
 LEADING = ("messages", "tools", "row_id", "sample_id", "source", "rank")
-JSON_FIELDS = ("tools", "tool_calls")
+
+
+@dataclass(frozen=True)
+class Curated:
+    """What was found in the rows of a curated dataset.
+
+    Attributes:
+        several_answers: rows in which the assistant speaks more than once.
+        unfit: rows that LLaMA-Factory cannot hold, by reason.
+    """
+
+    several_answers: int
+    unfit: Mapping[str, int]
 
 
 def curated_schema(
@@ -41,9 +58,7 @@ def curated_schema(
         others: other input columns (`data.<name>`) and their types; called as `own_names` says.
         extras: what some row of the pool has: tools, and the tool fields of messages.
     """
-    parts = [("role", pa.string()), ("content", pa.string())]
-    parts += [(name, pa.string()) for name in TOOL_FIELDS if name in extras]
-    types = {"messages": pa.list_(pa.struct(parts)), "row_id": pa.int64(), "rank": pa.int64()}
+    types = {"messages": message_type(extras), "row_id": pa.int64(), "rank": pa.int64()}
     leading = [name for name in LEADING if name != "tools" or "tools" in extras]
     fields = [(name, types.get(name, pa.string())) for name in leading]
     fields += [(name, pa.float32()) for name in scores]
@@ -85,7 +100,7 @@ def shape_rows(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
 def write_curated(
     folder: Path, rows: Iterable[pa.Table], schema: pa.Schema, n_rows: int, fingerprint: str
-) -> None:
+) -> Curated:
     """Write a curated dataset in every form but the card.
 
     Args:
@@ -96,34 +111,63 @@ def write_curated(
         fingerprint: names the content, for `datasets`' cache.
     """
     n_shards = max(-(-n_rows // SHARD_ROWS), 1)
-    for name in ("data", f"arrow/{SPLIT}", "llamafactory"):
+    for name in ("data", f"arrow/{SPLIT}", "llamafactory", "trainers"):
         (folder / name).mkdir(parents=True)
     names: list[str] = []
-    with (folder / f"{SPLIT}.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
+    lines = _Lines(schema)
+    with lines.open(folder):
         for shard, table in enumerate(_shards(rows)):
             place = f"{shard:05d}-of-{n_shards:05d}"
             pq.write_table(table, folder / f"data/{SPLIT}-{place}.parquet", compression="zstd")
             names.append(f"data-{place}.arrow")
             with pa.ipc.new_stream(folder / f"arrow/{SPLIT}/{names[-1]}", schema) as stream:
                 stream.write_table(table)
-            for row in table.select([c for c in LEADING[:2] if c in schema.names]).to_pylist():
-                lines.write(json.dumps(trained_part(row), ensure_ascii=False) + "\n")
+            lines.write(table)
     _write_json(folder / f"arrow/{SPLIT}/state.json", _state(names, fingerprint))
     _write_json(folder / f"arrow/{SPLIT}/dataset_info.json", _info(schema))
-    _write_json(folder / "llamafactory/dataset_info.json", _llamafactory("tools" in schema.names))
+    _write_json(folder / "llamafactory/dataset_info.json", _llamafactory(lines.has_tools))
+    for name, text in trainer_files(lines.several_answers > 0).items():
+        (folder / "trainers" / name).write_text(text, "utf-8")
+    return Curated(lines.several_answers, dict(sorted(lines.unfit.items())))
 
 
-def trained_part(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as OpenAI messages, with tools and tool calls as objects again."""
-    found: dict[str, Any] = {}
-    for name, value in plain_json(row).items():
-        found[name] = [_open(m) for m in value] if name == "messages" else json.loads(value)
-    return found
+class _Lines:
+    """Writes rows as JSON Lines: for all, and for LLaMA-Factory where that is another form."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.columns = [name for name in LEADING[:2] if name in schema.names]
+        self.has_tools = len(self.columns) > 1 or schema.field("messages").type != message_type(())
+        self.several_answers = 0
+        self.unfit: Counter[str] = Counter()
+        self._files: list[IO[str]] = []
+
+    @contextmanager
+    def open(self, folder: Path) -> Iterator[None]:
+        """Have the files open while the block runs."""
+        names = [f"{SPLIT}.jsonl"] + ([f"llamafactory/{SPLIT}.jsonl"] if self.has_tools else [])
+        with ExitStack() as stack:
+            for name in names:
+                file = (folder / name).open("w", encoding="utf-8", newline="\n")
+                self._files.append(stack.enter_context(file))
+            yield
+
+    def write(self, table: pa.Table) -> None:
+        """Write rows of the dataset."""
+        for row in table.select(self.columns).to_pylist():
+            self.several_answers += several_answers(row["messages"])
+            self._files[0].write(json_line(opened(row)))
+            try:
+                turns, _ = in_form("sharegpt", {"tools": None, **row})
+            except Unfit as why:
+                self.unfit[str(why)] += 1
+                continue
+            if self.has_tools:
+                self._files[1].write(json_line(turns))
 
 
-def _open(message: Mapping[str, Any]) -> dict[str, Any]:
-    plain = plain_json(message)
-    return {k: json.loads(v) if k in JSON_FIELDS else v for k, v in plain.items()}
+def json_line(row: Mapping[str, Any]) -> str:
+    """Return a row as a line of JSON."""
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def _shards(rows: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -177,10 +221,14 @@ def _state(names: Sequence[str], fingerprint: str) -> dict[str, Any]:
 
 
 def _llamafactory(has_tools: bool) -> dict[str, Any]:
-    columns = {"messages": "messages"} | ({"tools": "tools"} if has_tools else {})
-    roles = {role: role for role in ("user", "assistant", "system")}
+    if has_tools:  # its own ShareGPT, with the tags that it has by itself
+        columns = {"messages": "conversations", "tools": "tools"}
+        entry = {"file_name": f"{SPLIT}.jsonl", "formatting": "sharegpt", "columns": columns}
+        return {"curated": entry}
     tags = {"role_tag": "role", "content_tag": "content"}
-    tags |= {f"{role}_tag": name for role, name in roles.items()}
+    tags |= {f"{role}_tag": role for role in ("user", "assistant", "system")}
+    tags["observation_tag"] = "tool"
+    columns = {"messages": "messages"}
     entry = {"file_name": f"../{SPLIT}.jsonl", "formatting": "sharegpt"}
     return {"curated": entry | {"columns": columns, "tags": tags}}
 

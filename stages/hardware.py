@@ -43,8 +43,38 @@ def resolve_kernel(kernel: Asked, device: str) -> Backend:
         raise ModelError(f"kernel: {error}") from error
 
 
+def gpus() -> list[str]:
+    """Return a line for each GPU of NVIDIA's: name, compute capability, memory free and in all."""
+    found = []
+    for place in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        facts = torch.cuda.get_device_properties(place)
+        free, total = torch.cuda.mem_get_info(place)
+        room = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB free"
+        found.append(f"{facts.name} (sm_{facts.major}{facts.minor}, {room})")
+    return found
+
+
 def _cpu_has_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def gpu_peak() -> int:
+    """Return the GPU bytes that this process held at most since the last call; 0: there is none."""
+    if not torch.cuda.is_available():
+        return 0
+    found = torch.cuda.max_memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    return found
+
+
+def gpu_free() -> int | None:
+    """Return the bytes that are free on the GPU; None without one."""
+    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
+
+
+def n_gpus() -> int:
+    """Return how many GPUs there are."""
+    return torch.cuda.device_count()
 
 
 def free_memory() -> None:

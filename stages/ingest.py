@@ -74,14 +74,20 @@ def ingest(
     """
     part = RawPart(0)
     for source, revision in sources:
-        records = _chosen(source, _records(source, revision, max_chars))
-        for file, record, parts in _with_format(source, records):
+        for file, record, parts in shaped(source, revision, max_chars):
             if part.n == part_rows:
                 yield part
                 part = RawPart(part.first + part.n)
             _add(part, source, (file, record), parts, max_chars)
     if part.n:
         yield part
+
+
+def shaped(
+    source: Source, revision: str, max_chars: int
+) -> Iterator[tuple[int, Record, Mapping[str, tuple[str, ...]]]]:
+    """Yield the records of a source: number of the file, record, which fields play which part."""
+    yield from _with_format(source, _chosen(source, _records(source, revision, max_chars)))
 
 
 def rows_table(part: RawPart) -> pa.Table:
@@ -204,7 +210,7 @@ def _add(
     file, record = item
     try:
         part.rows.append(
-            {"position": part.n, "source": source.name, **_row(record, parts, max_chars)}
+            {"position": part.n, "source": source.name, **read_row(record, parts, max_chars)}
         )
     except BadRecord as bad:
         rejected = {"row_id": part.first + part.n, "source": source.name, "file": file}
@@ -213,7 +219,14 @@ def _add(
     part.n += 1
 
 
-def _row(record: Record, parts: Mapping[str, tuple[str, ...]], max_chars: int) -> dict[str, Any]:
+def read_row(
+    record: Record, parts: Mapping[str, tuple[str, ...]], max_chars: int
+) -> dict[str, Any]:
+    """Return one record as a row, without its position and source.
+
+    Raises:
+        BadRecord: the reason why it is none.
+    """
     if record.error is not None:
         raise BadRecord(record.error)
     conversation = read_record(record.value, parts)

@@ -4,10 +4,11 @@ Not a signal by itself: `signals.forward`, `neighbours`, `gradient` and `diverge
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+import numpy as np
 import pyarrow as pa
 from pydantic import Field, PrivateAttr, field_validator
 
@@ -19,6 +20,7 @@ from .tokenize import Encoded, Encoder, Tokenisation
 if TYPE_CHECKING:  # torch and transformers
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from .gradients import GradientPass
     from .models import LM
     from .passes import PassResult
 
@@ -54,6 +56,9 @@ class ModelStage(Stage):
 
     _lm: "LM | None" = PrivateAttr(default=None)
     _encoder: Encoder | None = PrivateAttr(default=None)
+    _counting: "ModelStage | None" = PrivateAttr(
+        default=None
+    )  # with an encoder, and without a model
     _prepared: dict[int, tuple[pa.Table, list[Encoded]]] = PrivateAttr(default_factory=dict)
     _spent: dict[str, float] = PrivateAttr(default_factory=dict)
 
@@ -155,6 +160,18 @@ class ModelStage(Stage):
             return None
         return self.model_copy(update={"batch_tokens": self.batch_tokens // 2})
 
+    def tokens_of(self, rows: pa.Table, wanted: Sequence[str]) -> np.ndarray | None:
+        """Return the tokens of each row; loads a tokenizer, and no model."""
+        if self._encoder is None and self._counting is None:
+            self._counting = self.model_copy()
+            self._counting._encoder = self.encoder()
+        stage: ModelStage = self._counting or self
+        return np.array([stage._n_tokens(row, wanted) for row in stage._encode(rows)], np.int64)
+
+    def _n_tokens(self, row: Encoded, wanted: Sequence[str]) -> int:
+        """Return the tokens that the passes of a row take; by default its conversation, once."""
+        return len(row.ids)
+
     def _encoded(self, rows: pa.Table) -> list[Encoded]:
         """Return the tokens of rows, which may have been prepared; sets up if nobody has."""
         if self._encoder is None:
@@ -170,7 +187,7 @@ class ModelStage(Stage):
         """Tokens run through the model, with and without padding, and halved batches."""
         return self._spent
 
-    def _count(self, found: "PassResult") -> None:
+    def _count(self, found: "PassResult | GradientPass") -> None:
         """Add what a pass used up to what `spent` reports."""
         for name in ("tokens", "padded", "splits"):
             self._spent[name] = self._spent.get(name, 0) + getattr(found, name)

@@ -1,5 +1,6 @@
 """Models in Hugging Face format: their files, their config, and the model with all its weights."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,6 +129,21 @@ def pretrained(
     if absent:  # transformers would go on with random numbers in their place
         raise ModelError(f"model {model!r} lacks the weights {', '.join(absent[:5])}")
     return lm
+
+
+def n_weights(model: str, revision: str | None) -> int:
+    """Return how many numbers the weights of a model are; reads the heads of its files alone.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    from safetensors import safe_open
+
+    found = 0
+    for path in sorted(snapshot(model, revision).glob("*.safetensors")):
+        with safe_open(path, "numpy") as file:
+            found += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    return found
 
 
 def stored_dtype(folder: Path) -> "torch.dtype":

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from .formats import FORMATS
 from .locations import without_secrets
 
+LICENSE = r"^[a-z0-9][a-z0-9.+-]*(, [a-z0-9][a-z0-9.+-]*)*$"
 PARTS = ("messages", "instruction", "input", "answer", "system", "tools")
 
 
@@ -33,6 +34,9 @@ class Source(BaseModel):
     """Only the first so many records, for a quick trial."""
     rows: tuple[Annotated[int, Field(ge=0, strict=True)], ...] | None = None
     """Only the records at these places, from 0, in their order in the input."""
+    license: str | None = Field(default=None, pattern=LICENSE)
+    """For the card: the hub's identifier, as `cc-by-4.0`, or several with commas; for a dataset of
+    the hub by default its own card's."""
     columns: dict[str, str] | None = None
     """Which field plays which part: messages, or instruction, input, answer; system, tools."""
 

@@ -164,6 +164,28 @@ def alpaca(n: int, seed: int = 0) -> list[dict[str, object]]:
     return rows
 
 
+def mixed_rows() -> list[dict[str, object]]:
+    """A row with a tool, one with two answers, and three plain ones, as OpenAI messages."""
+    call = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}]
+    tool = [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": None, "tool_calls": call},
+        {"role": "tool", "content": "42", "tool_call_id": "c"},
+        {"role": "assistant", "content": "a"},
+    ]
+    turns = [{"role": r, "content": c} for r, c in (("user", "x"), ("assistant", "y")) * 2]
+    plain = [
+        [{"role": "user", "content": str(r["instruction"])}, {"role": "assistant", "content": "b"}]
+        for r in alpaca(3)
+    ]
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    return [
+        {"messages": tool, "tools": tools},
+        {"messages": turns},
+        *({"messages": messages} for messages in plain),
+    ]
+
+
 def broken_model(model: Path, folder: Path, text: str = "§") -> Path:
     """A copy of a model whose embeddings of inputs break where a text has this character.
 

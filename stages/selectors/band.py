@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from .base import Budget, Choice, Selector, by_score, score_schema, scores
+from .base import Budget, Choice, Growth, Selector, by_score, score_schema, scores
 
 
 @final
@@ -30,6 +30,11 @@ class Band(Selector):
         if self.low >= self.high:
             raise ValueError(f"low ({self.low}) must be less than high ({self.high})")
         return self
+
+    @property
+    def growth(self) -> Growth:
+        """The band does not move, but what is spread over it does."""
+        return "never" if self.pick == "centre" else "anew"
 
     @property
     def reads(self) -> pa.Schema:

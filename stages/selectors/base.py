@@ -7,8 +7,9 @@ stood. Ties are broken by sample_id, then row_id.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,8 @@ from ...errors import ContractError
 from ...scorers.base import Params
 
 OVER_BUDGET = "over budget"
+KEPT_WORDS = ""  # the key in `words` of rows that are kept and not pulled in by anything
+Growth = Literal["never", "by rank", "anew"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,20 @@ class Choice:
 
 class Selector(Params, ABC):
     """Chooses rows of a scored pool."""
+
+    words: ClassVar[Mapping[str, str]] = {}
+    """What its reasons say, in plain words and as a clause, by what stands before their colon;
+    `{detail}` is what stands after it. That of `KEPT_WORDS` is of rows that are kept."""
+
+    @property
+    def growth(self) -> Growth:
+        """How its choice changes with the budget.
+
+        never    the same rows pass in the same order, whatever the budget
+        by rank  the same order; with a larger budget the next of it pass as well
+        anew     what passes may be other rows; the default, which promises nothing
+        """
+        return "anew"
 
     @property
     @abstractmethod

@@ -6,13 +6,14 @@ group come first, and the best of the other rows fill it up. These are the rows 
 many best ones as make so many in all.
 """
 
-from typing import final
+from collections.abc import Mapping
+from typing import ClassVar, final
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from .base import OVER_BUDGET, Budget, Choice, Selector, by_score, score_schema, scores
+from .base import OVER_BUDGET, Budget, Choice, Growth, Selector, by_score, score_schema, scores
 from .groups import groups_of
 
 
@@ -20,12 +21,21 @@ from .groups import groups_of
 class BestOfEach(Selector):
     """Keeps the best of every group, and the best scores."""
 
+    words: ClassVar[Mapping[str, str]] = {
+        "best of its group": "it is among the best of the group {detail}, whatever its score"
+    }
+
     by: str
     column: str = "clusters.label"
     """`source`, an input column such as `data.category`, or the label of clusters; `groups` says
     how groups are named. A row without one is kept for its score alone."""
     each: int = Field(default=1, ge=1)
     """Rows of each group."""
+
+    @property
+    def growth(self) -> Growth:
+        """The order does not go by the budget."""
+        return "by rank"
 
     @property
     def reads(self) -> pa.Schema:

@@ -13,7 +13,8 @@ batches it also compares with rows of the batch that were skipped themselves.
 """
 
 import logging
-from typing import Self, final
+from collections.abc import Mapping
+from typing import ClassVar, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +35,11 @@ TOO_LIKE = "too like a kept row"
 @final
 class DiverseTopK(Selector):
     """Keeps the best scores that are not too like each other, until the budget is spent."""
+
+    words: ClassVar[Mapping[str, str]] = {
+        TOO_LIKE: "a better row that is kept is more like it than the threshold allows; the margin "
+        "is in cosine"
+    }
 
     by: str
     of: str | None = None

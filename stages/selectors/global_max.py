@@ -6,14 +6,15 @@ order by each row's best number; queries that lie close to many rows then fill t
 """
 
 import heapq
-from typing import final
+from collections.abc import Mapping
+from typing import ClassVar, final
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from .base import Budget, Choice, Selector
-from .queries import Spending, Taken, choose, list_schema
+from .base import Budget, Choice, Growth, Selector
+from .queries import QUERY_WORDS, Spending, Taken, choose, list_schema
 
 NO_QUERY = "every query has its cap"
 
@@ -22,10 +23,19 @@ NO_QUERY = "every query has its cap"
 class GlobalMax(Selector):
     """Keeps the rows of the best pairs, until the budget is spent."""
 
+    words: ClassVar[Mapping[str, str]] = QUERY_WORDS | {
+        NO_QUERY: "every example of the target took as many rows as its cap lets it before this one"
+    }
+
     by: str
     """A list column with one number per query, such as `rds.by_query`."""
     cap: int | None = Field(default=None, ge=1)
     """A query takes at most so many rows."""
+
+    @property
+    def growth(self) -> Growth:
+        """Without a cap the order is that of the best numbers."""
+        return "by rank" if self.cap is None else "anew"
 
     @property
     def reads(self) -> pa.Schema:

@@ -13,15 +13,16 @@ those so far have shown: most of a pool lies far below the first cut, which few 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from .base import Budget, Choice, Selector, by_score, score_schema, scores
+from .base import KEPT_WORDS, Budget, Choice, Selector, by_score, score_schema, scores
 from .confidence import deviation_bounds, deviation_estimate, half_width
 
 NO_NUMBER = "no number"
@@ -50,6 +51,17 @@ class _Stages:
 @final
 class Hierarchical(Selector):
     """Keeps the rows of the smallest deviation among those of the best scores."""
+
+    words: ClassVar[Mapping[str, str]] = {
+        NO_NUMBER: "its score, deviation or difficulty is not a number",
+        DIFFICULTY: "its instruction misleads: the difficulty, its mean IFD over the noisy copies, "
+        "is at the limit or over it; the margin is in IFD",
+        FIRST: "rows of better scores fill the first stage; the margin is in score",
+        SECOND: "it passes the first stage, but varies more under noise than the rows that are "
+        "kept; the margin is in deviation",
+        KEPT_WORDS: "it is among the best scores, and of these one of those that vary least under "
+        "noise; the margin is in deviation",
+    }
 
     scorer: str = "tshirt"
     """The `tshirt` block of the config, whose score, deviation, ifd and copies are read."""

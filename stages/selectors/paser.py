@@ -18,6 +18,7 @@ the first of its rows that would go over its share; with `refill` all do where n
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, final
 
@@ -37,6 +38,13 @@ class Paser(Selector):
     """Splits the budget over clusters by their degradation, and takes rows that do not conflict."""
 
     version: ClassVar[int] = 2
+    words: ClassVar[Mapping[str, str]] = {
+        NO_CLUSTER: "it belongs to no cluster, and shares go to clusters",
+        "over the share": "the better rows {detail} fill the share of that cluster",
+        "conflicting concepts": "two of its concepts conflict with those of rows taken before: "
+        "{detail}",
+        "cluster": "it is within the share of cluster {detail}",
+    }
 
     scorer: str = "paser"
     """Gives score and divergence."""

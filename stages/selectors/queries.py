@@ -16,6 +16,8 @@ from ...errors import ContractError, PlanError
 from .base import OVER_BUDGET, Budget, Choice
 from .vectors import even
 
+QUERY_WORDS = {"query": "it was taken for the example {detail} of the target"}
+
 
 @dataclass(frozen=True)
 class Taken:

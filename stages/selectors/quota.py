@@ -16,6 +16,7 @@ split by largest remainder.
 
 import logging
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self, final
 
 import numpy as np
@@ -24,7 +25,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ...errors import PlanError
 from ...scorers.random import gumbel
-from .base import Budget, Choice, Selector, by_value, score_schema, scores, share_of
+from .base import Budget, Choice, Growth, Selector, by_value, score_schema, scores, share_of
 from .groups import groups_of
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ class Quota(Selector):
     """
 
     version: ClassVar[int] = 2
+    words: ClassVar[Mapping[str, str]] = {
+        "over the quota": "the better rows of its group {detail} fill the quota of that group"
+    }
 
     by: str
     column: str = "source"
@@ -79,6 +83,11 @@ class Quota(Selector):
         if self.temperature != 1 and self.pick != "sample":
             raise ValueError("temperature belongs to `pick: sample`")
         return self
+
+    @property
+    def growth(self) -> Growth:
+        """A fraction of each group stays; shares of a budget are split anew."""
+        return "never" if self.fraction else "anew"
 
     @property
     def reads(self) -> pa.Schema:

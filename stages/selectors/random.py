@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...scorers.random import uniform
-from .base import Budget, Choice, Selector, cut
+from .base import Budget, Choice, Growth, Selector, cut
 
 
 @final
@@ -15,6 +15,11 @@ class Random(Selector):
     """Keeps a seeded random sample; a row's draw depends on its content and the seed alone."""
 
     seed: int | None = None
+
+    @property
+    def growth(self) -> Growth:
+        """The draws stay the same."""
+        return "by rank"
 
     @property
     def reads(self) -> pa.Schema:

@@ -6,18 +6,21 @@ one task `by` is a scorer's `by_query`, for several its `by_target`: then target
 row's number for a target is its score for that target.
 """
 
-from typing import Literal, final
+from collections.abc import Mapping
+from typing import ClassVar, Literal, final
 
 import numpy as np
 import pyarrow as pa
 
 from .base import Budget, Choice, Selector
-from .queries import Spending, Taken, choose, list_schema
+from .queries import QUERY_WORDS, Spending, Taken, choose, list_schema
 
 
 @final
 class RoundRobin(Selector):
     """Keeps the rows that queries take in turn, until the budget is spent."""
+
+    words: ClassVar[Mapping[str, str]] = QUERY_WORDS
 
     by: str
     """A list column with one number per query, such as `rds.by_query`."""

@@ -14,6 +14,7 @@ rows x queries, as fp32.
 """
 
 import logging
+from collections.abc import Mapping
 from typing import ClassVar, final
 
 import numpy as np
@@ -22,7 +23,7 @@ from pydantic import Field
 
 from ...scorers.random import uniform
 from .base import Budget, Choice, Selector
-from .queries import Spending, Taken, choose, list_schema
+from .queries import QUERY_WORDS, Spending, Taken, choose, list_schema
 from .vectors import even
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,9 @@ class SimCore(Selector):
     """Keeps the rows of all rounds before similarity falls off."""
 
     version: ClassVar[int] = 2
+    words: ClassVar[Mapping[str, str]] = QUERY_WORDS | {
+        TOO_FAR: "no example of the target came to it before the rounds stopped"
+    }
 
     by: str
     """A list column with one similarity per query, such as `similarity.by_query`."""

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import model_validator
 
-from .base import Budget, Choice, Selector, by_score, score_schema, scores
+from .base import Budget, Choice, Growth, Selector, by_score, score_schema, scores
 
 
 @final
@@ -26,6 +26,11 @@ class Threshold(Selector):
         if not self._bounds():
             raise ValueError("give at least one of above, at_least, below, at_most")
         return self
+
+    @property
+    def growth(self) -> Growth:
+        """The bounds do not move."""
+        return "never"
 
     @property
     def reads(self) -> pa.Schema:

@@ -5,7 +5,7 @@ from typing import Self, final
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from .base import Budget, Choice, Selector, by_score, cut, score_schema, scores, share_of
+from .base import Budget, Choice, Growth, Selector, by_score, cut, score_schema, scores, share_of
 
 
 @final
@@ -26,6 +26,11 @@ class TopK(Selector):
         if self.rows is not None and self.fraction is not None:
             raise ValueError("give rows or fraction, not both")
         return self
+
+    @property
+    def growth(self) -> Growth:
+        """By the budget, or never where it has a size of its own."""
+        return "by rank" if self.rows is None and self.fraction is None else "never"
 
     @property
     def reads(self) -> pa.Schema:

@@ -174,6 +174,10 @@ class Divergence(ModelStage):
             columns |= {name: found[name] for name in passed}
         return pa.table({name: columns[name] for name in wanted})
 
+    def _n_tokens(self, row: Encoded, wanted: Sequence[str]) -> int:
+        passes = row.answers and set(wanted) - set(WITHOUT_MODEL)
+        return 2 * len(row.ids) if passes else 0  # under both models
+
     def _tokenised(self) -> Tokenisation:
         return "exact"
 

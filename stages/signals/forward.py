@@ -62,6 +62,14 @@ class Forward(ModelStage):
     def _tokenised(self) -> Tokenisation:
         return self.tokenisation
 
+    def _n_tokens(self, row: Encoded, wanted: Sequence[str]) -> int:
+        n = 0
+        if row.answers and set(wanted) & set(pass_columns("given", "instruction")):
+            n += len(row.ids)
+        if set(wanted) & set(pass_columns("alone")):
+            n += sum(len(ids) for ids, _ in row.alone)
+        return n
+
     def _given(self, encoded: list[Encoded], wanted: Sequence[str]) -> dict[str, pa.Array]:
         usable = [(i, row) for i, row in enumerate(encoded) if row.answers]
         answers = [[scored(*span) for span in row.answers] for _, row in usable]

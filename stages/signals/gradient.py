@@ -41,7 +41,7 @@ from ...scorers.vectors import KEPT, LARGEST, Keep, kept, vector_column
 from ..columns import Sequences
 from ..facts import FACTS, facts_of
 from ..modelled import ModelStage
-from ..tokenize import Encoded, Tokenisation, scored_rows
+from ..tokenize import Encoded, Tokenisation, scored, scored_rows
 from ..warmup import Warmup, normalised
 
 if TYPE_CHECKING:  # torch
@@ -179,17 +179,19 @@ class Gradient(ModelStage):
         """Return the wanted columns."""
         self._spent = {}
         encoded = self._encoded(rows)
-        slabs = [
-            self._slab(encoded[low : low + SLAB], wanted)
-            for low in range(0, max(len(rows), 1), SLAB)
-        ]
-        return pa.concat_tables(slabs)
+        starts = range(0, max(len(rows), 1), SLAB)
+        return pa.concat_tables([self._slab(encoded[i : i + SLAB], wanted) for i in starts])
 
     def _tokenised(self) -> Tokenisation:
         return "exact"
 
     def _ends_answers(self) -> bool:
         return self.end_token
+
+    def _n_tokens(self, row: Encoded, wanted: Sequence[str]) -> int:
+        has_loss = any(len(scored(*span)) for span in row.answers)
+        n = len(self.adapters) or (self.warmup.epochs if self.warmup else 0)
+        return n * len(row.ids) if has_loss and set(wanted) - {"status", "weights"} else 0
 
     def _slab(self, encoded: list[Encoded], wanted: Sequence[str]) -> pa.Table:
         columns = {"status": pa.array([row.status for row in encoded], pa.string())}
@@ -238,8 +240,7 @@ class Gradient(ModelStage):
         assert self._lm is not None and self._lora is not None
         one = GradientPass(self._lm, self._lora, ids, positions, sinks, self.batch_tokens)
         status = one.run()
-        for name in ("tokens", "padded", "splits"):
-            self._spent[name] = self._spent.get(name, 0) + getattr(one, name)
+        self._count(one)
         return status
 
     def _sinks(self, folder: str, names: list[str], n_rows: int) -> "dict[str, Sink]":

@@ -123,11 +123,9 @@ class Neighbours(ModelStage):
         """Return the wanted columns for the copies of one round."""
         self._spent = {}
         encoded, copies = self._encoded(rows), self.copies_of(number)
-        slabs = [
-            self._slab(rows.slice(low, SLAB), encoded[low : low + SLAB], wanted, copies)
-            for low in range(0, max(len(rows), 1), SLAB)
-        ]
-        return pa.concat_tables(slabs)
+        starts = range(0, max(len(rows), 1), SLAB)
+        slabs = [(rows.slice(low, SLAB), encoded[low : low + SLAB]) for low in starts]
+        return pa.concat_tables([self._slab(*slab, wanted, copies) for slab in slabs])
 
     def _tokenised(self) -> Tokenisation:
         return "official" if self.mode == "official" else "exact"
@@ -136,6 +134,10 @@ class Neighbours(ModelStage):
         assert self._encoder is not None
         found, window = super()._encode(rows), self._encoder.window
         return [Encoded("boundary_merge") if mismatched(row, window) else row for row in found]
+
+    def _n_tokens(self, row: Encoded, wanted: Sequence[str]) -> int:
+        once = len(row.ids) + sum(len(ids) for ids, _ in self._bare(row))
+        return self.round_size(0) * once if set(wanted) - {"status"} else 0
 
     def _slab(
         self, rows: pa.Table, encoded: list[Encoded], wanted: Sequence[str], copies: range
@@ -294,7 +296,5 @@ def _lists(
     if kind == COLUMNS["given_mean"]:
         known &= counts > 0
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    flat = np.concatenate([row.ravel() for row in values])
-    return pa.ListArray.from_arrays(
-        pa.array(offsets), pa.array(flat, kind.value_type), mask=pa.array(~known)
-    )
+    flat = pa.array(np.concatenate([row.ravel() for row in values]), kind.value_type)
+    return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=pa.array(~known))

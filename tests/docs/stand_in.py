@@ -35,9 +35,10 @@ def tamis(words: list[str]) -> list[str]:
     words = [re.sub(r"workers=\d+$", "workers=2", word) for word in words]
     command = words[0] if words else ""
     is_new = len(words) > 1 and "runs/" not in words[1]  # a replay takes the rows it had
-    if command in ("plan", "select", "score", "warmup", "agreement") and is_new:
+    if command in ("plan", "select", "score", "warmup", "agreement", "sweep") and is_new:
         words += [] if "--limit" in words else ["--limit", LIMIT]
-    if command in ("select", "score", "agreement") and is_new and "--engine" not in words:
+    computes = command in ("select", "score", "agreement", "sweep") or "--measure" in words
+    if computes and is_new and "--engine" not in words:
         words += ["--engine", "local"]
     return [sys.executable, "-m", "tamis", *words]
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 from datasets import load_from_disk
+from tamis.pipeline.foresee import foresee
 from tamis.pipeline.load import load
 from tamis.pipeline.overrides import Overrides
 from tamis.pipeline.run import select
@@ -89,6 +90,26 @@ def test_padding_is_under_five_percent(shared, rows):
             tokens += sum(part)
             padded += sum(part[batch[0]] * len(batch) for batch in batches)
     assert 1 - tokens / padded < 0.05
+
+
+def test_a_forecast_of_alpaca(shared, tmp_path):
+    """Tokens are exact, bytes near; times are left to benchmarks/forecast.py."""
+    said = Overrides(
+        data=[str(shared / "data/alpaca-9k.json")],
+        model=str(shared / "models/alpaca-5m"),
+        limit=2500,
+        engine="local",
+        out=str(tmp_path / "runs"),
+        store=str(tmp_path / "store"),
+    )
+    config = load("ifd", said)
+    foretold = foresee(config, quiet())
+    assert foretold.sampled[0] == 256
+    found = select(config, quiet()).manifest["forecast"]
+    assert found["compared"] == found["of"] == 2
+    assert found["tokens"]["off"] == 0.0 and found["tokens"]["really"] > 300_000
+    assert abs(found["size"]["off"]) < 0.25
+    assert -0.7 < found["steps"][0]["off"]["peak"] < 0.1  # at least so much
 
 
 @pytest.mark.slow

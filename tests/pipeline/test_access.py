@@ -1,3 +1,4 @@
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import ClassVar
@@ -83,6 +84,23 @@ def test_something_else_answers(server):
     server.status = 404
     with pytest.raises(PlanError, match="no dashboard of Ray there, it answers 404"):
         headers_for(server.address, False)
+
+
+def test_something_that_does_not_speak_http():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def greet():
+            found, _ = listening.accept()
+            with found:
+                found.sendall(b"SSH-2.0-server\r\n")
+                found.recv(1000)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(PlanError, match=r"no dashboard of Ray there: BadStatusLine: SSH-2\.0"):
+            headers_for(address, no_auth=False)
+        thread.join()
 
 
 def test_nobody_answers():

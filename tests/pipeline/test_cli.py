@@ -209,8 +209,8 @@ def test_a_user_scorer(folder):
 def test_a_user_scorer_that_ends_the_process_is_a_mistake_and_no_success(folder, method):
     (folder / "mine.py").write_text(
         "import sys\n"
-        "from tamis.scorers.length import Length\n"
-        "class Mine(Length):\n"
+        "from tamis.scorers.random import Random\n"
+        "class Mine(Random):\n"
         "    fits_pool = property(lambda self: True)\n"
         f"    def {method}(self, *_):\n"
         "        sys.exit()\n"

@@ -103,3 +103,14 @@ def test_a_worker_that_dies_as_it_starts(two):
         crew.begin(dead, following)
     with pytest.raises(WorkerError, match=f"died {ATTEMPTS} times as it started: no library"):
         crew.lost(next(iter(crew.starting)), jobs, "no library")
+
+
+def test_a_worker_that_starts_in_less_and_less_memory_is_not_started_for_ever(two):
+    crew, jobs = Crew("mine-k", None, prepares=False), Jobs(TASKS)
+    attempt = 1
+    for _ in range(ATTEMPTS + 1):
+        crew.begin(two[0], attempt)
+        _, attempt = crew.lost(next(iter(crew.starting)), jobs, "no memory", in_less_memory=True)
+    crew.begin(two[0], attempt)
+    with pytest.raises(WorkerError, match="as it started: no memory"):
+        crew.lost(next(iter(crew.starting)), jobs, "no memory")

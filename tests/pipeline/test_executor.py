@@ -92,6 +92,15 @@ def test_local_runs_in_this_process(tmp_path, store):
     engine.close()
 
 
+def test_a_local_engine_that_is_stopped_begins_nothing_more(tmp_path, store):
+    engine = open_engine(EngineConfig(kind="local"), store.root)
+    receipts = engine.run(stage(tmp_path), tasks())
+    assert next(receipts).part == PARTS[0]
+    engine.stop()
+    assert list(receipts) == []
+    assert calls(tmp_path) == [f"0a-{os.getpid()}"]
+
+
 def test_more_threads_than_cores_are_room_enough(tmp_path, store):
     with closing(RayEngine(EngineConfig(threads=64), str(store.root))) as engine:
         assert len(list(engine.run(stage(tmp_path), tasks("wide-k")))) == len(PARTS)
@@ -127,6 +136,17 @@ class TestRay:
         assert store.missing("mine-k", ("score",), PARTS) == {}
         assert {call.split("-")[0] for call in calls(tmp_path)} == {f"{i}a" for i in range(5)}
         assert str(os.getpid()) not in {call.split("-")[1] for call in calls(tmp_path)}
+
+    def test_when_stopped_those_at_work_finish_and_no_part_is_begun(
+        self, tmp_path, store, ray_engine
+    ):
+        receipts = ray_engine.run(stage(tmp_path), tasks("stopped-k"))
+        found = [next(receipts)]
+        ray_engine.stop()
+        found += receipts
+        there = len(PARTS) - len(store.missing("stopped-k", ("score",), PARTS))
+        assert len(found) == there < len(PARTS)
+        assert len(calls(tmp_path)) == there
 
     def test_a_worker_that_dies_is_replaced_and_its_part_tried_again(
         self, tmp_path, store, ray_engine
@@ -197,6 +217,39 @@ class TestRay:
         }
         assert heard
         assert heard <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+LISTENING = """
+import sys, os
+import psutil
+from pathlib import Path
+from tamis.pipeline.config import EngineConfig
+from tamis.pipeline.executor import RayEngine
+from tamis.pipeline.store import Address, Part
+from tamis.pipeline.task import Task
+from tamis.scorers.random import Random
+from tamis.stages.score import Score
+
+engine = RayEngine(EngineConfig(workers=1), sys.argv[1])
+task = Task(Part(f"{0:032x}", 0, 2), ["score"], {"sample_id": Address("", "sample_id")}, "r-k")
+list(engine.run(Score(scorer=Random(seed=1)), [task]))
+own = {p.pid for p in psutil.Process().children(recursive=True)} | {os.getpid()}
+found = psutil.net_connections("tcp")
+heard = {c.laddr.ip for c in found if c.pid in own and c.status == psutil.CONN_LISTEN}
+print(os.environ["RAY_AUTH_MODE"], len(os.environ["RAY_AUTH_TOKEN"]), *sorted(heard))
+engine.close()
+"""
+
+
+def test_without_a_word_in_the_environment_a_run_keeps_to_itself(store):
+    """The tests themselves say in theirs what Ray is to do."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    command = [sys.executable, "-c", LISTENING, str(store.root)]
+    done = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=120)
+    mode, n, *heard = done.stdout.split() or [done.stderr, 0]
+    assert (mode, n) == ("token", "64")
+    assert heard
+    assert set(heard) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
 @pytest.mark.parametrize(

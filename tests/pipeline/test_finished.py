@@ -69,3 +69,17 @@ def test_a_store_that_is_gone_or_damaged(tmp_path):
     (tmp_path / "store").rename(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="the rows of this run are not in the store"):
         run.rows([1])
+
+
+def test_what_it_curated(run):
+    assert run.curated["row_id"] == run.kept["row_id"].to_pylist()
+    assert "60 rows in, 10 kept" in run._repr_html_()
+
+
+def test_a_report_that_is_there_or_not(tmp_path):
+    run = open_run(str(select(run_config(tmp_path), quiet()).folder.path))
+    (run.folder / "report.html").unlink(missing_ok=True)
+    with pytest.raises(DataError, match=r"has no report\.html"):
+        run.report()
+    (run.folder / "report.html").write_text("<p>")
+    assert run.report() == run.folder / "report.html"

@@ -46,3 +46,17 @@ def test_with_news_it_is_silent():
 def test_an_error_ends_it():
     with pytest.raises(KeyError), heartbeat("base", list, print):
         raise KeyError
+
+
+def test_a_disk_that_is_full_is_said_at_the_end_and_not_as_a_traceback_of_a_thread(capsys):
+    def full(found):
+        beats.append(found)
+        raise OSError(28, "No space left on device")
+
+    beats = []
+    with pytest.raises(OSError, match="No space left"), heartbeat("base", list, print, full):
+        until(beats, 1)
+    with pytest.raises(KeyError), heartbeat("base", list, print, full):
+        until(beats, 2)
+        raise KeyError
+    assert capsys.readouterr().err == ""

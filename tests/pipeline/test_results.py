@@ -53,3 +53,15 @@ def test_without_a_row_to_keep_nothing_is_left(tmp_path):
     with pytest.raises(PlanError, match="nothing is kept"):
         select(run_config(tmp_path, selector=nothing), quiet())
     assert not (tmp_path / "runs" / "run" / "curated").exists()
+
+
+def test_another_licence_is_another_card_over_the_same_pool(tmp_path):
+    first = select(run_config(tmp_path), quiet())
+    config = run_config(tmp_path)
+    data = [source.model_copy(update={"license": "mit"}) for source in config.data]
+    second = select(config.model_copy(update={"data": data}), quiet())
+    assert second.folder.path.name == "run-2"
+    assert second.manifest["pool"]["key"] == first.manifest["pool"]["key"]
+    one, other = digest(first.folder.path), digest(second.folder.path)
+    assert {name for name in one if one[name] != other[name]} == {"curated/README.md"}
+    assert "license: mit" in (second.folder.path / "curated/README.md").read_text("utf-8")

@@ -3,11 +3,13 @@ import shutil
 import pytest
 from datasets import Dataset
 from tamis.errors import DataError
+from tamis.pipeline import sources
 from tamis.pipeline.config import Config
 from tamis.pipeline.pool import pool_key, read_pool, rejected_rows
 from tamis.pipeline.sources import content_of, input_files, pin_sources
 from tamis.pipeline.store import Store
 from tamis.stages import remote
+from tamis.stages.hub import HubDataset
 from tamis.stages.locations import locate
 from tamis.tests.tiny import alpaca, write_jsonl
 
@@ -130,3 +132,11 @@ def test_content_is_what_counts(tmp_path):
     assert content_of([first]) == content_of([tmp_path / "b.jsonl"])
     shutil.copy(first, tmp_path / "c.json")
     assert content_of([first]) != content_of([tmp_path / "c.json"])
+
+
+@pytest.mark.parametrize(("said", "license"), [(None, "mit"), ("cc-by-4.0", "cc-by-4.0")])
+def test_the_hub_tells_the_licence_unless_the_config_does(monkeypatch, said, license):
+    monkeypatch.setattr(sources, "resolve_dataset", lambda path, revision: HubDataset("c1", "mit"))
+    own = {"name": "h", "path": "some/data", "license": said}
+    (pinned,) = pin_sources(Config.model_validate({"name": "x", "data": [own]})).data
+    assert (pinned.revision, pinned.license) == ("c1", license)

@@ -1,3 +1,6 @@
+import os
+import resource
+import shutil
 import time
 
 import pyarrow as pa
@@ -120,6 +123,30 @@ class TestDamage:
     def test_a_file_of_somebody_else(self, store):
         pq.write_table(pa.table({"a": [1, 2, 3]}), self.path(store))
         assert "is not step-k1" in str(self.broken(store))
+
+    def test_a_file_that_cannot_be_opened_now_is_not_taken_for_a_damaged_one(self, store):
+        """It would be set aside, and computed again."""
+        free = os.open(store.root, os.O_RDONLY)
+        os.close(free)
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                store.read(PART, {"a": Address("step-k1", "a")})
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert len(store.read(PART, {"a": Address("step-k1", "a")})) == 3
+
+    def test_a_folder_of_the_store_may_lie_on_another_disk(self, store, tmp_path_factory):
+        there = tmp_path_factory.mktemp("disk") / "step-k1"
+        shutil.move(store.root / "step-k1", there)
+        (store.root / "step-k1").symlink_to(there)
+        path = there / "a" / f"{PART.hash}.parquet"
+        path.write_bytes(b"PAR1")
+        with pytest.raises(ArtifactError) as caught:
+            store.read(PART, {"a": Address("step-k1", "a")})
+        store.set_aside(caught.value)
+        assert [path.name for path in (there / "a").iterdir()] == [f"{PART.hash}.parquet.damaged"]
 
     def test_damaged_files_are_set_aside_and_missing_again(self, store, caplog):
         self.path(store).write_bytes(b"junk")

@@ -1,3 +1,4 @@
+import os
 import time
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 from tamis.errors import ConfigError
 from tamis.pipeline.files import files_below, remove
 from tamis.pipeline.run import select
+from tamis.pipeline.status import StatusFile, preparing
 from tamis.pipeline.store import Store
 from tamis.pipeline.upkeep import YOUNG_S, drop, look, uses_in
 from tamis.stages.locations import locate
@@ -89,10 +91,40 @@ def test_a_run_that_works_is_not_disturbed(tmp_path):
         entries(tmp_path)
 
 
+def test_a_run_that_only_reads_yet_is_not_disturbed_either(tmp_path):
+    select(run_config(tmp_path), quiet())
+    file = preparing(tmp_path / "runs" / "next")
+    StatusFile(file).begin("read", None)
+    with pytest.raises(ConfigError, match="next works right now; wait until it has ended"):
+        entries(tmp_path)
+    os.utime(file, (0, 0))  # what it says counts, not when the file was touched
+    file.write_text(file.read_text().replace('"updated": ', '"updated": 0, "was": '))
+    assert entries(tmp_path)  # of a process that is gone
+
+
 def test_runs_of_other_stores_do_not_count(tmp_path):
     select(run_config(tmp_path, store=str(tmp_path / "elsewhere")), quiet())
     select(run_config(tmp_path, name="here"), quiet())
     assert {entry.runs for entry in entries(tmp_path)} == {(str(tmp_path / "runs" / "here"),)}
+
+
+def test_a_store_is_the_same_by_whatever_way_it_is_named(tmp_path):
+    """Else a run would seem to be on another store, and all it needs to be idle."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    for n, store in enumerate(("link/store", "runs/../store")):
+        select(run_config(tmp_path, name=f"n{n}", store=str(tmp_path / store)), quiet())
+        assert all(str(tmp_path / f"runs/n{n}") in entry.runs for entry in entries(tmp_path))
+    found = Store(tmp_path / "link" / "store")
+    assert len(uses_in(found, [str(tmp_path / "runs")])) == 2
+
+
+@pytest.mark.parametrize("text", [None, "{broken", '{"parts": [], "by a newer version": 1}'])
+def test_of_a_run_whose_parts_are_not_known_nothing_is_idle(tmp_path, text):
+    select(run_config(tmp_path), quiet())
+    (path,) = (tmp_path / "store").glob("pools/*/pool.json")
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(ConfigError, match=r"runs/run needs the pool .* no readable pool\.json"):
+        entries(tmp_path)
 
 
 def test_mistakes(tmp_path):

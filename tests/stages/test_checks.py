@@ -6,7 +6,7 @@ import pytest
 from tamis.errors import ContractError
 from tamis.stages.base import Stage
 from tamis.stages.checks import check_selector, check_stage
-from tamis.stages.selectors.base import Budget, Choice, Selector, cut
+from tamis.stages.selectors.base import Budget, Choice, Selector, by_value, cut
 
 
 class Base(Stage):
@@ -100,6 +100,28 @@ class Half(Selector):
 
     def select(self, pool: pa.Table, budget: Budget) -> Choice:
         return cut(np.arange(len(pool) // 2), 0, np.zeros(len(pool)))
+
+
+@final
+class ByBudget(Selector):
+    """Says that it does not go by the budget, and does."""
+
+    @property
+    def growth(self):
+        return "never"
+
+    @property
+    def reads(self):
+        return pa.schema([])
+
+    def select(self, pool: pa.Table, budget: Budget) -> Choice:
+        order = by_value(pool, np.zeros(len(pool)))
+        return cut(order, min(budget.limit, len(pool)), np.zeros(len(pool)))
+
+
+def test_a_selector_goes_with_the_budget_as_it_says():
+    with pytest.raises(ContractError, match="growth is 'never', but another budget changes"):
+        check_selector(ByBudget(), POOL, limit=1)
 
 
 def test_selectors():

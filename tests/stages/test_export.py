@@ -6,7 +6,7 @@ import pytest
 from datasets import load_dataset, load_from_disk
 from tamis.stages import export
 from tamis.stages.base import MESSAGE
-from tamis.stages.export import curated_schema, own_names, shape_rows, trained_part, write_curated
+from tamis.stages.export import curated_schema, own_names, shape_rows, write_curated
 
 CALL = '[{"function":{"arguments":"{}","name":"f"},"id":"1","type":"function"}]'
 MESSAGES = [
@@ -138,9 +138,22 @@ def test_llamafactory_points_at_the_messages(tmp_path):
     assert entry["columns"] == {"messages": "messages"}
 
 
-def test_trained_part_leaves_out_what_is_empty():
-    row = {"messages": [{"role": "user", "content": "a", "name": None}], "tools": None}
-    assert trained_part(row) == {"messages": [{"role": "user", "content": "a"}]}
+def test_llamafactory_has_its_own_rows_where_there_are_tools(tmp_path):
+    """One row with a tool turn, and one whose call has text beside it, which it cannot hold."""
+    beside = [TOOL_TURN[0], TOOL_TURN[1] | {"content": "see"}, *TOOL_TURN[2:]]
+    rows = pool([TOOL_TURN, beside])
+    extras = ("tools", "tool_calls", "tool_call_id")
+    schema = curated_schema(["ifd.score"], {}, extras)
+    (tmp_path / "c").mkdir()
+    made = write_curated(tmp_path / "c", [shape_rows(rows, schema)], schema, 2, "f" * 16)
+    assert made.several_answers == 2
+    assert made.unfit == {"text beside a tool call": 1}
+    folder = tmp_path / "c" / "llamafactory"
+    entry = json.loads((folder / "dataset_info.json").read_text())["curated"]
+    (line,) = (folder / entry["file_name"]).read_text().splitlines()
+    turns = json.loads(line)[entry["columns"]["messages"]]
+    assert [turn["from"] for turn in turns] == ["human", "function_call", "observation", "gpt"]
+    assert "assistant_only_loss" in (tmp_path / "c/trainers/trl_sft.py").read_text()
 
 
 def test_rows_of_a_slice(tmp_path):

@@ -35,3 +35,11 @@ def test_memory_is_given_back_from_circles_too():
     ring = weakref.ref(Ring())
     hardware.free_memory()
     assert ring() is None
+
+
+def test_gpus_are_named():
+    found = hardware.gpus()
+    assert len(found) == (
+        hardware.torch.cuda.device_count() if hardware.torch.cuda.is_available() else 0
+    )
+    assert all("GB free" in line for line in found)

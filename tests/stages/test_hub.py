@@ -1,7 +1,8 @@
 import pytest
 from datasets import Dataset, DatasetDict
+from huggingface_hub import DatasetCardData
 from tamis.errors import DataError
-from tamis.stages.hub import read_dataset_folder, read_hub, resolve_dataset
+from tamis.stages.hub import license_of, read_dataset_folder, read_hub, resolve_dataset
 from tamis.tests.tiny import write_jsonl
 
 ROWS = [{"question": f"q{i}", "answer": f"a{i}"} for i in range(5)]
@@ -46,3 +47,21 @@ def test_a_repository_is_read_by_split(tmp_path):
 def test_a_dataset_that_cannot_be_had_is_named():
     with pytest.raises(DataError, match="'no/such' at revision 'v1' is neither a file or folder"):
         resolve_dataset("no/such", "v1")
+
+
+@pytest.mark.parametrize(
+    ("said", "license"),
+    [
+        ("mit", "mit"),
+        (["cc-by-4.0", "mit"], "cc-by-4.0, mit"),
+        ("Ask Us First!", "other"),
+        (None, None),
+        ([], None),
+    ],
+)
+def test_the_licence_of_a_card(said, license):
+    assert license_of(DatasetCardData(license=said)) == license
+
+
+def test_a_dataset_without_a_card_has_no_licence():
+    assert license_of(None) is None
