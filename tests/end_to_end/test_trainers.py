@@ -183,7 +183,7 @@ def test_llamafactory_reads_tools(llamafactory, mixed, llama, tmp_path):
 
 
 AXOLOTL = """
-import json, sys
+import json, sys, yaml
 from axolotl.prompt_strategies.chat_template import load
 from axolotl.utils.data.shared import load_dataset_with_config
 from axolotl.utils.dict import DictDefault
