@@ -156,9 +156,12 @@ def no_exit() -> Iterator[None]:
 
 
 def limit_threads(stage: Stage, threads: int) -> None:
-    """Let the libraries that a stage computes with use so many threads in this process."""
+    """Let what a stage computes with use so many threads in this process, and bounded memory."""
     stage.use_threads(threads)
     if stage.depends_on_hardware:
         import torch  # only stages that compute with it
 
+        from ..stages.hardware import bound_shapes
+
         torch.set_num_threads(threads)
+        bound_shapes()

@@ -1,11 +1,15 @@
 """What `auto` means on the machine at hand: the dtype of a model, and what computes statistics."""
 
 import gc
+import os
 
 import torch
 
 from ..errors import ModelError
 from ..kernels.backend import Asked, Backend, choose
+
+CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")  # of oneDNN, of PyTorch
+SHAPES = 64  # several batches of a model, whose layers share theirs
 
 
 def check_device(model: str, device: str) -> None:
@@ -75,6 +79,16 @@ def gpu_free() -> int | None:
 def n_gpus() -> int:
     """Return how many GPUs there are."""
     return torch.cuda.device_count()
+
+
+def bound_shapes() -> None:
+    """Let PyTorch on a processor keep compiled products of so many shapes, and no more.
+
+    Both of its caches keep 1,024 by default, and a pool of rows of all lengths has as many: over a
+    gigabyte for a small model. They are read at the first product; what is set already stays.
+    """
+    for cache in CACHES:
+        os.environ.setdefault(cache, str(SHAPES))
 
 
 def free_memory() -> None:

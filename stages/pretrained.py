@@ -31,13 +31,13 @@ def snapshot(model: str, revision: str | None, patterns: Sequence[str] = WEIGHTS
         ModelError: neither a folder nor to be had from the hub.
     """
     from huggingface_hub import snapshot_download  # needs the network
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, HTTPError, LocalEntryNotFoundError
 
     if Path(model).is_dir():
         return Path(model)
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except (HTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         at = f" at revision {revision!r}" if revision else ""
         raise ModelError(
             f"model {model!r}{at} is neither a folder nor to be had from the hub: "

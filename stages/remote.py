@@ -36,7 +36,7 @@ LIBRARIES = (  # whose errors are no OSError; only those that are in use
     ("gcsfs.retry", "HttpError"),
     ("azure.core.exceptions", "AzureError"),
     ("paramiko.ssh_exception", "SSHException"),
-    ("huggingface_hub.errors", "HfHubHTTPError"),
+    ("huggingface_hub.errors", "HTTPError"),
 )
 HOPELESS = (
     *("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "NoRegionError"),

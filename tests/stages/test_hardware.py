@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -43,3 +46,33 @@ def test_gpus_are_named():
         hardware.torch.cuda.device_count() if hardware.torch.cuda.is_available() else 0
     )
     assert all("GB free" in line for line in found)
+
+
+PRODUCTS = """
+import sys, torch
+from tamis.pipeline.machine import memory_in_use
+from tamis.stages.hardware import bound_shapes
+if sys.argv[1] == "bounded":
+    bound_shapes()
+weight = torch.ones(512, 512, dtype=torch.bfloat16)
+def products(sizes):
+    for size in sizes:
+        torch.ones(size, 512, dtype=torch.bfloat16) @ weight
+products(range(64, 100))
+before = memory_in_use()
+products(range(100, 500))
+print(memory_in_use() - before)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_every_shape():
+    if hardware.resolve_dtype("auto", "cpu") != "bf16":
+        pytest.skip("this processor does not multiply bf16 itself, and oneDNN compiles nothing")
+    plain = {k: v for k, v in os.environ.items() if k not in hardware.CACHES}
+
+    def grown(how):
+        command = [sys.executable, "-c", PRODUCTS, how]
+        return int(subprocess.run(command, env=plain, capture_output=True, check=True).stdout)
+
+    assert grown("bounded") < grown("free") / 2
