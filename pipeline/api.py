@@ -3,15 +3,16 @@
 Progress is plain lines on standard error, or nothing; no logger is configured.
 """
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from os import PathLike, fspath
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 from rich.console import Console
 
+from ..errors import ConfigError
 from . import run
 from .config import Config
 from .finished import Finished
@@ -117,7 +118,9 @@ def _overrides(
     sets: Mapping[str, Any] | None,
 ) -> Overrides:
     places = [data] if isinstance(data, str | PathLike) else data or ()
-    values = dict(sets or {})
+    if data is not None and not places:
+        raise ConfigError("data: an empty list is given")
+    values = {str(path): _plain(value) for path, value in (sets or {}).items()}
     if isinstance(budget, Mapping):
         values["budget"] = budget
         budget = None
@@ -130,8 +133,13 @@ def _overrides(
         store=_text(store),
         engine=engine,
         dtype=dtype,
-        sets=[f"{path}={json.dumps(value)}" for path, value in values.items()],
+        values=values,
     )
+
+
+def _plain(value: object) -> object:
+    """A value as a config holds it, apart from what the caller has: nothing is put into that."""
+    return fspath(value) if isinstance(value, PathLike) else deepcopy(value)
 
 
 def _text(place: Place | None) -> str | None:

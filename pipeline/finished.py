@@ -7,6 +7,7 @@ which may have been pruned since. What reports, explanations and comparisons rea
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import ArtifactError, ConfigError, DataError
+from ..stages.base import ROWS
 from ..stages.hub import open_dataset_folder
 from ..stages.locations import Location, locate
 from ..stages.remote import is_file
@@ -188,7 +190,7 @@ class Finished:
         for name in names:
             if name in made:
                 found[name] = Address(**made[name])
-            elif "." in name and name not in pool.columns:
+            elif name not in pool.columns and name not in ROWS.names:
                 known = ", ".join(sorted(made)) or "none"
                 raise DataError(f"this run has no column {name}; it computed {known}")
             else:
@@ -211,7 +213,7 @@ class Finished:
             raise ArtifactError(str(self.folder / name), str(error).splitlines()[0]) from error
 
 
-def open_run(run: str, allow_code: bool = False) -> Finished:
+def open_run(run: str | PathLike[str], allow_code: bool = False) -> Finished:
     """Return a finished run.
 
     Args:
@@ -221,7 +223,7 @@ def open_run(run: str, allow_code: bool = False) -> Finished:
     Raises:
         ConfigError: no finished run lies there.
     """
-    folder = locate(run)
+    folder = locate(fspath(run))
     if not is_file(folder / MANIFEST):
-        raise ConfigError(f"{run!r} is not the folder of a finished run: it has no {MANIFEST}")
+        raise ConfigError(f"{fspath(run)!r} is not the folder of a finished run: it has no {MANIFEST}")
     return Finished(folder, allow_code)

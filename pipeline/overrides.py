@@ -4,7 +4,7 @@ import glob
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Overrides:
         out, store, engine, dtype: as the keys of the config.
         sets: `key.path=value`, applied last; the value is YAML.
         max_hours, max_cost, price: as the keys of `limits`.
+        values: by their paths, as they are, applied after all others.
     """
 
     data: Sequence[str] = ()
@@ -45,6 +46,7 @@ class Overrides:
     max_hours: float | None = None
     max_cost: float | None = None
     price: float | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     def apply(self, raw: dict[str, Any]) -> None:
         """Put the values into a config as it was read.
@@ -67,6 +69,8 @@ class Overrides:
                 _set(raw, key, value)
         for text in self.sets:
             _set(raw, *_parse_set(text))
+        for path, given in self.values.items():
+            _set(raw, path, given)
 
     def _to_signals(self, raw: dict[str, Any]) -> None:
         if self.model is not None:

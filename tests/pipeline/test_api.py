@@ -87,6 +87,19 @@ def test_mistakes_are_errors_of_tamis(config):
         select("nothing")
     with pytest.raises(ConfigError, match="signal of the config has one"):
         select(config, model="gpt2")
+    with pytest.raises(ConfigError, match="data: an empty list is given"):
+        select(config, data=[])
+
+
+def test_values_are_taken_as_they_are(config, folder):
+    pool = write_jsonl(folder / "\U0001f600.jsonl", alpaca(30, seed=1))
+    own = {key: value for key, value in config.items() if key != "labels"}
+    own["scorers"] = {"long": config["scorers"]["long"]}
+    for name, path in (("text", str(pool)), ("path", pool)):
+        given = {"name": name, "data.0.path": path, "limits": {"max_hours": 1e-2}}
+        run = select(own, sets=given, budget=3, out=folder / "values", quiet=True)
+        assert run.config.data[0].path == str(pool)
+        assert run.config.limits.max_hours == 0.01
 
 
 def test_progress_is_plain_lines_or_nothing(config, folder, capsys):

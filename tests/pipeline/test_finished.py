@@ -54,11 +54,13 @@ def test_whole_columns(run):
 def test_a_column_that_nobody_made(run):
     with pytest.raises(DataError, match=r"no column base.embedding; it computed length\."):
         run.rows([1], ["base.embedding"])
+    with pytest.raises(DataError, match="no column text; it computed"):
+        run.rows([1], ["text"])
 
 
 def test_no_run(folder):
     with pytest.raises(ConfigError, match=r"not the folder of a finished run"):
-        open_run(str(folder / "nothing"))
+        open_run(folder / "nothing")
 
 
 def test_a_store_that_is_gone_or_damaged(tmp_path):

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 from datasets import Dataset, DatasetDict
 from huggingface_hub import DatasetCardData
@@ -47,6 +51,22 @@ def test_a_repository_is_read_by_split(tmp_path):
 def test_a_dataset_that_cannot_be_had_is_named():
     with pytest.raises(DataError, match="'no/such' at revision 'v1' is neither a file or folder"):
         resolve_dataset("no/such", "v1")
+
+
+def test_a_hub_that_cannot_be_reached_is_said():
+    script = """
+from tamis.errors import DataError
+from tamis.stages.hub import resolve_dataset
+try:
+    resolve_dataset("mine.jsonl", None)
+except DataError as error:
+    print(error)
+"""
+    nobody = os.environ | {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    said = subprocess.run(
+        [sys.executable, "-c", script], env=nobody, capture_output=True, text=True, check=True
+    ).stdout
+    assert said.startswith("'mine.jsonl' is neither a file or folder nor a dataset to be had")
 
 
 @pytest.mark.parametrize(
