@@ -223,7 +223,8 @@ def open_run(run: str | PathLike[str], allow_code: bool = False) -> Finished:
     Raises:
         ConfigError: no finished run lies there.
     """
-    folder = locate(fspath(run))
+    path = fspath(run)
+    folder = locate(path)
     if not is_file(folder / MANIFEST):
-        raise ConfigError(f"{fspath(run)!r} is not the folder of a finished run: it has no {MANIFEST}")
+        raise ConfigError(f"{path!r} is not the folder of a finished run: it has no {MANIFEST}")
     return Finished(folder, allow_code)

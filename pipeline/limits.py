@@ -113,6 +113,12 @@ def start_clock(config: Config, store: Store) -> Clock:
     return Clock(said, path, float(before["seconds"]), int(before["starts"]) + 1)
 
 
+def left_to_train(name: str, epochs: int) -> str:
+    """Say what is left of the warm-up of a signal, and what comes after it."""
+    n = f"{epochs} epoch{'' if epochs == 1 else 's'}" if epochs else "nothing"
+    return f"the warm-up of {name} has {n} left, then come its columns"
+
+
 @dataclass
 class LimitedEngine:
     """An engine that begins no part once a limit is reached.

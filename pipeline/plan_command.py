@@ -54,7 +54,8 @@ def plan(
     With --measure a sample is run: the forecast says what the rest takes, and exit code 2 that it
     does not fit.
     """
-    if not measure and (given := [n for n, v in (("price", price), ("rows", rows)) if v is not None]):
+    given = [name for name, v in (("price", price), ("rows", rows)) if v is not None]
+    if given and not measure:
         raise ConfigError(f"--{given[0]} needs --measure: nothing is measured without it")
     if not measure and as_json:
         raise ConfigError("--json needs --measure: it prints the forecast")

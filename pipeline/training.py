@@ -26,7 +26,7 @@ from ..stages.locations import locate
 from .config import Config, EngineConfig
 from .executor import RayEngine, room
 from .heartbeat import PATIENCE_S
-from .limits import Clock
+from .limits import Clock, left_to_train
 from .logs import Reporter
 from .pool import Pool, check_strict, find_pool, pool_key, read_pool
 from .store import Store, open_store
@@ -118,16 +118,16 @@ def _train(job: "_Job", engine: EngineConfig, reporter: Reporter, clock: Clock) 
     check_epochs(one.folder, epochs)
     if done >= epochs:
         return
+    clock.check(left_to_train(one.name, epochs - done))
     Store(locate(job.root)).describe(one.folder.name, one.text)
-    title = f"{one.name}, warm-up on {len(one.places):,} rows"
+    title, alone = f"{one.name}, warm-up on {len(one.places):,} rows", one.settings.workers == 1
     with reporter.step(title, len(one.places) * (epochs - done)) as counter:
-        alone = one.settings.workers == 1
         for facts in job.run(counter.add) if alone else _together(job, engine, counter.add):
             if facts["epoch"] > done:
                 done = facts["epoch"]
                 log.info("%s: epoch %d, loss %.4f", title, done, facts["loss"])
                 reporter.say(f"{one.name}: epoch {done}, loss {facts['loss']:.4f} nats")
-                clock.check(f"the warm-up of {one.name} has {epochs - done} epochs left")
+                clock.check(left_to_train(one.name, epochs - done))
 
 
 @dataclass(frozen=True)

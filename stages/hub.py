@@ -87,7 +87,11 @@ def resolve_dataset(path: str, revision: str | None) -> HubDataset:
         DataError: no such file or folder, and the hub has no such dataset or cannot be reached.
     """
     from huggingface_hub import HfApi  # needs the network
-    from huggingface_hub.errors import HFValidationError, HTTPError, OfflineModeIsEnabled
+    from huggingface_hub.errors import (  # type: ignore[attr-defined] # it does not list HTTPError
+        HFValidationError,
+        HTTPError,  # of the library that it speaks HTTP with
+        OfflineModeIsEnabled,
+    )
 
     try:
         info = HfApi().dataset_info(path, revision=revision)

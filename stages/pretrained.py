@@ -31,7 +31,11 @@ def snapshot(model: str, revision: str | None, patterns: Sequence[str] = WEIGHTS
         ModelError: neither a folder nor to be had from the hub.
     """
     from huggingface_hub import snapshot_download  # needs the network
-    from huggingface_hub.errors import HFValidationError, HTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (  # type: ignore[attr-defined] # it does not list HTTPError
+        HFValidationError,
+        HTTPError,  # of the library that it speaks HTTP with
+        LocalEntryNotFoundError,
+    )
 
     if Path(model).is_dir():
         return Path(model)

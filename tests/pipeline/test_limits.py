@@ -103,13 +103,17 @@ def test_scores_stop_too(tmp_path):
     assert list((tmp_path / "store" / SPENT).iterdir()) == []
 
 
-def test_a_warmup_stops_after_an_epoch(gpt2, tmp_path):
+def test_a_warmup_stops_before_an_epoch(gpt2, tmp_path, monkeypatch):
     config, store, pool = opened(config_of(tmp_path, gpt2))
-    clock = Clock(LimitsConfig(max_hours=1), before_s=7200.0)
-    with pytest.raises(LimitReached, match="the warm-up of grads has 1 epochs left"):
-        prepared(config, store, pool, quiet(), clock)
+    clock, reporter = Clock(LimitsConfig(max_hours=1)), quiet()
+    monkeypatch.setattr(reporter, "say", lambda said: setattr(clock, "before_s", 7200.0))
+    with pytest.raises(LimitReached, match="the warm-up of grads has 1 epoch left, then come"):
+        prepared(config, store, pool, reporter, clock)
     (folder,) = Path(config.store).glob("warmup-*")
-    assert sorted(path.name for path in folder.glob("checkpoint-*")) == ["checkpoint-1"]
+    for _ in range(2):  # a start at the limit trains nothing
+        assert sorted(path.name for path in folder.glob("checkpoint-*")) == ["checkpoint-1"]
+        with pytest.raises(LimitReached, match="grads has 1 epoch left"):
+            prepared(config, store, pool, quiet(), clock)
     prepared(config, store, pool, quiet())
     assert (folder / "checkpoint-2").is_dir()
 
