@@ -9,7 +9,7 @@ def test_kept_beside_random(run, beside):
     assert "Kept (20 rows shown)" in shown and "Random, same size (20 rows shown)" in shown
     assert "hashed TF-IDF" in shown and shown.count("<svg") == 2
     (found,) = chapter.findings
-    assert "from the nearest kept row" in found.text
+    assert "from the nearest kept one" in found.text
 
 
 @pytest.mark.parametrize(
