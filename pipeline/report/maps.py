@@ -47,10 +47,10 @@ def maps(run: Finished, beside: Beside, sample: Sample) -> Chapter:
         uncovered(found.points, measured, chosen)
         for chosen in (found.kept, *(rng.permutation(found.pool)[:n] for _ in range(DRAWS)))
     )
-    return Chapter("Map of the pool", body, [_finding(own, others)])
+    return Chapter("Map of the pool", body, [_finding(n, own, others)])
 
 
-def _finding(own: float, others: list[float]) -> Finding:
+def _finding(n: int, own: float, others: list[float]) -> Finding:
     mean = sum(others) / len(others)
     ratio = own / mean if mean else 1.0
     level: Level = "ok" if ratio < FARTHER or own <= max(others) else "minor"
@@ -62,8 +62,9 @@ def _finding(own: float, others: list[float]) -> Finding:
         "major": "The selection leaves out large stretches of the pool.",
     }[level]
     text = (
-        f"{head} A row that is not kept lies {own:.3f} from the nearest kept one on average; with "
-        f"{DRAWS} random choices {min(others):.3f} to {max(others):.3f} (vectors of length 1)."
+        f"{head} The other rows lie {own:.3f} from the nearest of {n:,} kept ones on average; "
+        f"with {DRAWS} random choices of as many {min(others):.3f} to {max(others):.3f} (vectors "
+        f"of length 1)."
     )
     if level != "ok":
         text += " Whether that is wanted shows in the worst of the dropped rows."

@@ -5,7 +5,7 @@ from tamis.pipeline.finished import open_run
 from tamis.pipeline.row_search import line_of
 from tamis.pipeline.run import select
 from tamis.pipeline.selection import KEPT
-from tamis.pipeline.verdict import NEVER, Passage, order_of, passages, verdict
+from tamis.pipeline.verdict import NEVER, Passage, order_of, passages, shown, verdict
 from tamis.tests.runs import quiet, run_config
 
 TOKENIZER = Path(__file__).resolve().parents[2] / "configs" / "quickstart" / "model"
@@ -156,3 +156,12 @@ def test_a_row_without_a_number(tmp_path):
     assert (said.place, said.budget) == ("", NEVER)
     assert said.passed == (Passage("random", 20, 20),)
     assert passages(run)[1] == Passage("top_k", 19, 19)
+
+
+def test_numbers_are_read_with_ease():
+    assert [shown(value) for value in (398_278.0, 9_999.5, 0.0082851, -12_345.0)] == [
+        "398,278",
+        "10,000",
+        "0.008285",
+        "-12,345",
+    ]

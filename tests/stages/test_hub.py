@@ -49,6 +49,14 @@ def test_a_dataset_that_cannot_be_had_is_named():
         resolve_dataset("no/such", "v1")
 
 
+def test_a_hub_that_cannot_be_reached(monkeypatch):
+    """As where a file's name is mistyped on a machine without a network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(DataError, match="'nothere' is neither a file or folder nor a dataset"):
+        resolve_dataset("nothere", None)
+
+
 @pytest.mark.parametrize(
     ("said", "license"),
     [
