@@ -1,6 +1,7 @@
+from dataclasses import replace
 from html.parser import HTMLParser
 
-from tamis.pipeline.report.beside import put_beside
+import numpy as np
 from tamis.pipeline.report.page import Column
 from tamis.pipeline.report.rows import kept_places, near_places, read_rows, worst_places
 
@@ -45,17 +46,17 @@ def test_four_tables_with_a_field_to_search(run, beside):
     assert Column("x").form is None
 
 
-def test_near_misses_where_the_last_step_drops_none(made):
+def test_near_misses_where_the_last_step_drops_none(run, beside):
     """The threshold is then what rows fell short of."""
-    run = made(budget={"rows": 200})
-    found = put_beside(run)
-    near = found.rows.take(near_places(run, found)).to_pylist()
-    assert {row["step"] for row in near} == {"threshold"}
+    kept = np.array([row["step"] == "top_k" for row in beside.rows.to_pylist()])
+    found = replace(beside, kept=kept)
+    near = beside.rows.take(near_places(run, found)).to_pylist()
+    assert near and {row["step"] for row in near} == {"threshold"}
     assert [row["rank"] for row in near] == sorted(row["rank"] for row in near)
 
 
-def test_no_near_misses_where_all_are_kept(made):
-    run = made(selector={"use": "random"}, scorers={}, budget={"rows": 200})
-    found = put_beside(run)
+def test_no_near_misses_where_all_are_kept(run, beside):
+    found = replace(beside, kept=np.ones(119, dtype=bool))
     assert len(near_places(run, found)) == 0
-    assert read_rows(run, found).__html__().count('type="search"') == 2  # kept, and at random
+    shown = read_rows(run, found).__html__()
+    assert "Near misses (0 rows shown)" in shown and shown.count('type="search"') == 3

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 from tamis.pipeline.report.beside import put_beside
 from tamis.pipeline.report.lengths import Lengths, find_lengths
@@ -29,25 +31,13 @@ def test_another_length_and_none(run, beside):
     assert scores(run, beside, None).findings == []
 
 
-def test_no_cut_where_nothing_was_dropped(made):
-    run = made(selector={"use": "top_k", "by": "long.score"}, budget={"rows": 200})
-    assert cuts(run, put_beside(run), "long") == ()
+def test_no_cut_where_nothing_was_dropped(run, beside):
+    n = beside.n_kept
+    kept = replace(beside, rows=beside.rows.filter(beside.kept), kept=np.ones(n, dtype=bool))
+    assert cuts(run, kept, "long") == ()
 
 
 def test_without_scorers(made):
     run = made(selector={"use": "random"}, scorers={})
     chapter = scores(run, put_beside(run), None)
     assert "this run has no scorer" in chapter.__html__() and chapter.findings == ()
-
-
-def test_a_score_that_no_kept_row_has(made):
-    """Only rows of the second source have it, and only those of the first are kept."""
-    run = made(
-        scorers={
-            "some": {"use": "column", "column": "data.some"},
-            "low": {"use": "column", "column": "data.rating", "prefer": "low"},
-        },
-        selector={"use": "top_k", "by": "low.score"},
-    )
-    shown = scores(run, put_beside(run), None).__html__()
-    assert shown.count("<svg") == 2
