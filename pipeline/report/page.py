@@ -245,12 +245,10 @@ def clean(text: str) -> str:
 
 def four_figures(value: float) -> str:
     """Return a number with four figures, and as many before the point as it has."""
-    if value == 0:
-        return "0"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     if abs(value) < 1e-3:
-        return f"{value:.3e}"
+        return f"{value:.3e}" if value else "0"
     before = len(str(int(abs(value)))) if abs(value) >= 1 else 0
     return f"{value:.{4 - before}f}"
 
