@@ -53,7 +53,8 @@ class StatusFile:
     path: "Location | None" = None
     _facts: dict[str, Any] = field(default_factory=dict)
     _written: float = 0.0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _is_writing: bool = False
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         self._facts = {
@@ -103,10 +104,15 @@ class StatusFile:
             now = time.monotonic()
             if self.path is None or (not at_once and now - self._written < BEAT_S):
                 return
-            self._written = now
-            with whole_file(self.path) as partial:
-                text = json.dumps(self._facts | {"updated": time.time()}, ensure_ascii=False)
-                partial.write_text(text + "\n", "utf-8")
+            if self._is_writing:  # a warning about this very file: it is said with the next write
+                return
+            self._written, self._is_writing = now, True
+            try:
+                with whole_file(self.path) as partial:
+                    text = json.dumps(self._facts | {"updated": time.time()}, ensure_ascii=False)
+                    partial.write_text(text + "\n", "utf-8")
+            finally:
+                self._is_writing = False
 
 
 class _Facts(BaseModel):

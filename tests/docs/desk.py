@@ -15,7 +15,7 @@ import yaml
 from tamis.tests.docs.pages import ROOT, Block
 
 QUICKSTART = ROOT / "configs" / "quickstart"
-ROWS = 64  # of `my.jsonl` and others
+ROWS = 160  # of `my.jsonl` and others; `tamis prune` calibrates on 128
 
 MODELS = ("gpt2", "MODEL", "DIR", "my/model", "path/to/model", "path/to/pruned")
 """Stand for the embedded model."""
@@ -25,6 +25,9 @@ LINES = ("my.jsonl", "pool.jsonl", "theirs.jsonl", "examples.jsonl", "bbh.jsonl"
 LINES += ("gsm8k_train.jsonl", "gsm8k-train.jsonl", "gsm8k-test.jsonl", "mmlu_dev.jsonl")
 LISTS = ("alpaca.json", "dolly.json", "genmed.json")
 """Rows of the embedded pool, as JSONL and as one JSON list."""
+
+FOLDERS = ("elsewhere",)
+"""Of other runs."""
 
 BASE = {
     "name": "my",
@@ -74,6 +77,8 @@ def make_desk(folder: Path, store: Path, text_model: Path) -> Path:
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).symlink_to(model)
+    for name in FOLDERS:
+        (folder / name).mkdir()
     rows = [row | {"rating": i % 5, "category": f"c{i % 3}"} for i, row in enumerate(_rows())]
     for name in LINES:
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -19,9 +19,9 @@ TRIALS = {
     "projection.py": "--rows 4 --width 256 --k 16 --dim 16 --repeats 1",
     "gradients.py": "--shapes small --rows 4 --dim 64 --repeats 1",
     "influence.py": "--rows 64 --dim 64 --repeats 1",
-    "copies.py": "--rows 24 --seeds 0 1",
-    "tshirt.py": "--rows 8 --loop-rows 2 --dtypes fp32 --rounds 3 30",
-    "targeted.py": "--sample 40 --dim 64 --narrow 32 --epochs 1 --batch 4 --examples 4",
+    "copies.py": "--rows 12 --budget 0.1 --seeds 0 1",
+    "tshirt.py": "--rows 2 --loop-rows 1 --dtypes fp32 --rounds 3 30",
+    "targeted.py": "--sample 40 --dim 64 --narrow 32 --share 0.5 --batch 4 --examples 4",
 }
 """Options that make a benchmark short; of an option that is given twice the last one counts."""
 

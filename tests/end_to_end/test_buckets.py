@@ -67,6 +67,7 @@ def test_the_same_bytes_as_from_local_folders(tmp_path, gpt2, bucket, expected, 
         assert b"key-of-the-test" not in data, path
 
 
+@pytest.mark.slow
 def test_a_store_that_stutters(tmp_path, gpt2, bucket, expected, monkeypatch, caplog):
     """Every fifth request fails once; each time a line says so, and nothing else changes."""
     monkeypatch.setattr(remote, "WAITS_S", (0,) * 5)

@@ -1,5 +1,6 @@
 import json
 import time
+from contextlib import contextmanager
 
 import pytest
 from tamis.errors import ConfigError
@@ -101,6 +102,23 @@ def test_without_a_path_nothing_is_written(tmp_path):
     file.add(16)
     file.done()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_warning_while_it_is_written_is_said_with_the_next_write(run, monkeypatch):
+    """As a store at an address that stutters gives: the file is written from within itself."""
+    file, written = StatusFile(run / "status.json"), module.whole_file
+
+    @contextmanager
+    def stutters(path):
+        file.failed("it stutters")
+        with written(path) as partial:
+            yield partial
+
+    monkeypatch.setattr(module, "whole_file", stutters)
+    file.begin("read", None)
+    monkeypatch.setattr(module, "whole_file", written)
+    file.add(10)
+    assert json.loads((run / "status.json").read_text())["failures"] == ["it stutters"]
 
 
 def test_before_it_has_a_folder(tmp_path, monkeypatch):
