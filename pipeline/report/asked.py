@@ -93,9 +93,15 @@ def _recipe(run: Finished) -> list[list[str]]:
         ["data", ", ".join(block["name"] for block in config["data"])],
         *([["targets", ", ".join(config["targets"])]] if config["targets"] else []),
         *([name, _settings(block)] for name, block in blocks),
-        ["budget", ", ".join(f"{value:,} {name}" for name, value in budget.items())],
+        ["budget", ", ".join(_budget(name, value) for name, value in budget.items())],
         ["seed", str(config["seed"])],
     ]
+
+
+def _budget(unit: str, value: float) -> str:
+    if unit == "fraction":
+        return f"{100 * value:g}% of the usable rows"
+    return f"{value:,} {unit.replace('_', ' ')}"
 
 
 def _settings(block: Mapping[str, Any]) -> str:

@@ -29,7 +29,9 @@ def read_rows(run: Finished, beside: Beside) -> Chapter:
     tables = [
         (
             "Kept",
-            f"The best {KEPT_SHOWN // 2} and as many drawn from the other kept rows.",
+            f"The best {KEPT_SHOWN // 2} and as many drawn from the other kept rows."
+            if beside.n_kept > KEPT_SHOWN
+            else "All of them, by rank.",
             kept_places(beside),
         ),
         (

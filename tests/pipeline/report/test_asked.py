@@ -1,7 +1,8 @@
 from dataclasses import replace
 
 import numpy as np
-from tamis.pipeline.report.asked import asked
+import pytest
+from tamis.pipeline.report.asked import _budget, asked
 from tamis.pipeline.report.chapter import Finding
 
 
@@ -28,3 +29,15 @@ def test_chance_is_that_of_the_random_choice(run, beside):
     assert "chance alone: 50.4%" in shown
     same = asked(run, replace(beside, random=beside.kept[None]), None, []).__html__()
     assert "the kept rows are that random choice" in same
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "says"),
+    [
+        ("fraction", 0.05, "5% of the usable rows"),
+        ("answer_tokens", 12_000, "12,000 answer tokens"),
+        ("rows", 20, "20 rows"),
+    ],
+)
+def test_the_budget_in_words(unit, value, says):
+    assert _budget(unit, value) == says
