@@ -130,8 +130,9 @@ def _copies(beside: Beside) -> list[Finding]:
         return [Finding("ok", "No kept row is an exact copy of another.")]
     share = n_copies / len(ids)
     level: Level = "minor" if share < LOST_MUCH else "major"
-    are = "1 is an exact copy" if n_copies == 1 else f"{n_copies:,} are exact copies"
-    text = f"Of the kept rows {are} of another one that is kept ({share:.1%})."
+    text = f"{n_copies:,} kept rows ({share:.1%}) are exact copies of other kept rows."
+    if n_copies == 1:
+        text = f"1 kept row ({share:.1%}) is an exact copy of another kept row."
     return [Finding(level, text)]
 
 
