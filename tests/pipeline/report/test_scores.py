@@ -31,6 +31,17 @@ def test_another_length_and_none(run, beside):
     assert scores(run, beside, None).findings == []
 
 
+def test_a_cut_from_above_that_one_row_tells(made):
+    """That row alone agrees with a line on either side of it."""
+    run = made(
+        selector=[
+            {"use": "threshold", "by": "long.score", "below": 100_000.0},
+            {"use": "top_k", "by": "rated.score"},
+        ]
+    )
+    assert cuts(run, put_beside(run), "long") == (100_000.0,)
+
+
 def test_no_cut_where_nothing_was_dropped(run, beside):
     n = beside.n_kept
     kept = replace(beside, rows=beside.rows.filter(beside.kept), kept=np.ones(n, dtype=bool))
