@@ -14,6 +14,7 @@ from .drift import Mix, Spread, cluster_mix, source_mix, spreads
 from .elsewhere import Reading, chosen_elsewhere
 from .finished import open_run
 from .folder import MANIFEST
+from .report.leaning import rank_correlation
 from .sides import Side, side_of, snippets
 from .verdict import LOST
 
@@ -222,22 +223,9 @@ def _correlations(a: Side, b: Side, to_b: np.ndarray) -> tuple[Correlation, ...]
     for own, other in pairs:
         one = a.rows[own].to_numpy()[known].astype(np.float64)
         two = b.rows[other].to_numpy()[to_b[known]].astype(np.float64)
-        scored = np.isfinite(one) & np.isfinite(two)
-        found.append(Correlation(own, other, spearman(one[scored], two[scored]), int(scored.sum())))
+        n = int((np.isfinite(one) & np.isfinite(two)).sum())
+        found.append(Correlation(own, other, rank_correlation(one, two), n))
     return tuple(found)
-
-
-def spearman(one: np.ndarray, two: np.ndarray) -> float | None:
-    """Return the rank correlation of two rows of numbers, with mean ranks for ties.
-
-    Returns:
-        In [-1, 1]; None of fewer than two numbers, and where one is the same throughout.
-    """
-    from scipy.stats import rankdata  # takes a while to import
-
-    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(two) == 0:
-        return None
-    return float(np.corrcoef(rankdata(one), rankdata(two))[0, 1])
 
 
 def _surest(side: Side, rows: np.ndarray) -> np.ndarray:

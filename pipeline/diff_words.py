@@ -57,6 +57,8 @@ def _side(name: str, own: Count) -> str:
 
 def _correlation(own: Correlation) -> str:
     names = own.a if own.a == own.b else f"{own.a} of A and {own.b} of B"
+    if own.n < 2:
+        return f"rank correlation of {names}: none, as {own.n} rows have both"
     if own.spearman is None:
         return f"rank correlation of {names}: none, as one of them is the same for all rows"
     return f"rank correlation of {names}: {own.spearman:+.3f} (Spearman, {own.n:,} rows)"

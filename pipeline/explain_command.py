@@ -139,7 +139,7 @@ def _scores(scores: "Sequence[Score]") -> Table:
     shown.add_column("status")
     shown.add_column("beside it", overflow="fold")
     for own in scores:
-        value = "-" if own.score is None else f"{own.score:.4g}"
+        value = "-" if own.score is None else _plain(own.score)
         above = "-" if own.percentile is None else f"{own.percentile:.1%} of rows"
         details = ", ".join(
             f"{name} {_plain(v)}" for name, v in own.details.items() if v is not None
@@ -191,4 +191,6 @@ def _some(texts: Sequence[str], most: int = 8) -> str:
 
 
 def _plain(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    from .verdict import shown
+
+    return shown(value) if isinstance(value, float) else str(value)

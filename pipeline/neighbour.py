@@ -51,7 +51,7 @@ def nearest_kept(run: Finished, line: dict[str, Any], text: str | None) -> Neigh
 
     Raises:
         ArtifactError: a file is gone or damaged.
-        DataError: the rows are no longer in the store.
+        DataError: the rows are no longer in the store; no kept row shares a word with it.
     """
     is_kept = pc.field("outcome") == KEPT
     other = pc.field("sample_id") != line["sample_id"]
@@ -101,6 +101,8 @@ def _by_words(run: Finished, kept: pa.Table, text: str) -> tuple[int, float, str
     if not len(cosines):
         return None
     at = int(cosines.argmax())
+    if cosines[at] == 0:
+        raise DataError("no kept row shares a word with it")
     return int(np.concatenate(ids)[at]), min(float(cosines[at]), 1.0), METHOD
 
 

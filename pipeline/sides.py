@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from .finished import Finished
 from .kept_rows import kept_messages
+from .report.texts import lengths
 from .row_search import lines
 from .selection import KEPT, REJECTED
 from .verdict import order_of
@@ -76,11 +77,12 @@ class Side:
         if self.run is None:
             assert self.lengths is not None
             return self.lengths
-        parts = [_lengths(table) for table in kept_messages(self.run)]
-        return Lengths(
-            np.concatenate([part.instruction for part in parts]),
-            np.concatenate([part.answer for part in parts]),
-        )
+        parts = [
+            [lengths(table["messages"], role) for role in TURNS]
+            for table in kept_messages(self.run)
+        ]
+        instruction, answer = map(np.concatenate, zip(*parts, strict=True))
+        return Lengths(instruction, answer)
 
 
 def side_of(run: Finished, name: str) -> Side:
@@ -108,21 +110,6 @@ def distinct(table: pa.Table) -> pa.Table:
         return table.combine_chunks()
     _, first = np.unique(codes[order], return_index=True)
     return table.take(pa.array(np.sort(order[first]))).combine_chunks()
-
-
-def _lengths(table: pa.Table) -> Lengths:
-    lists = table["messages"].combine_chunks()
-    flat, owner = lists.flatten(), np.asarray(pc.list_parent_indices(lists))
-    sizes = np.asarray(pc.fill_null(pc.utf8_length(flat.field("content")), 0))
-    role = flat.field("role")
-
-    def of(name: str) -> np.ndarray:
-        own = np.asarray(pc.equal(role, name))
-        found = np.bincount(owner[own], weights=sizes[own], minlength=len(table))
-        return np.asarray(found, dtype=np.int64)
-
-    instruction, answer = (of(name) for name in TURNS)
-    return Lengths(instruction, answer)
 
 
 def snippets(side: Side, row_ids: list[int]) -> Iterator[str]:

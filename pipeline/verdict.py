@@ -160,7 +160,13 @@ def _margin(line: Mapping[str, Any]) -> str:
     if margin == 0:
         return "; margin 0: level with the cut (ties go by sample_id, then row_id)"
     side = "inside" if line["outcome"] == KEPT else "short of"
-    return f"; margin {margin:+.4g}: {abs(margin):.4g} {side} the cut"
+    far = shown(abs(margin))
+    return f"; margin {'+' if margin > 0 else '-'}{far}: {far} {side} the cut"
+
+
+def shown(value: float) -> str:
+    """Return a number with four figures, or all before the point where it has more."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _budget(run: Finished, line: Mapping[str, Any], at: int, every: tuple[Passage, ...]) -> str:

@@ -22,6 +22,7 @@ balanced S has equal gains up to the number of clusters.
 """
 
 import logging
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -135,11 +136,13 @@ def _factors(similarity: Similarity, k: int, seed: int, start: Start) -> Factors
     if start != "random" and scale > 0:  # what is below 1e-6 is 0 to NNDSVD
         similarity = similarity / scale
     model = NMF(k, init=start, random_state=seed, max_iter=ITERATIONS)
-    weights = model.fit_transform(similarity)
+    with np.errstate(invalid="ignore"):  # see below
+        weights = model.fit_transform(similarity)
     if start != "random":
         weights = weights * np.linalg.norm(model.components_, axis=1)
     whole = float((similarity * similarity).sum(dtype=np.float64))
-    error = float(model.reconstruction_err_) ** 2 / whole if whole else 0.0
+    left = float(model.reconstruction_err_)  # NaN: rounding put the square of a perfect fit below 0
+    error = left**2 / whole if whole and not math.isnan(left) else 0.0
     return Factors(weights, error, model.n_iter_ < ITERATIONS)
 
 

@@ -86,16 +86,12 @@ def resolve_dataset(path: str, revision: str | None) -> HubDataset:
     Raises:
         DataError: no such file or folder, and the hub has no such dataset or cannot be reached.
     """
-    from huggingface_hub import HfApi  # needs the network
-    from huggingface_hub.errors import (  # type: ignore[attr-defined] # it does not list HTTPError
-        HFValidationError,
-        HTTPError,  # of the library that it speaks HTTP with
-        OfflineModeIsEnabled,
-    )
+    from huggingface_hub import HfApi, errors  # needs the network
 
+    lost = errors.HTTPError  # type: ignore[attr-defined] # what its client raises: httpx, or later
     try:
         info = HfApi().dataset_info(path, revision=revision)
-    except (HTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+    except (lost, errors.HFValidationError, errors.OfflineModeIsEnabled, OSError) as error:
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         at = f" at revision {revision!r}" if revision else ""
         raise DataError(

@@ -38,15 +38,15 @@ def asked(
 
 def _figures(run: Finished, beside: Beside, lengths: Lengths | None) -> list[Tile]:
     n_in, kept = run.manifest["pool"]["rows_in"], beside.n_kept
-    common = int((beside.kept & beside.random[0]).sum())
+    random = beside.random[0]
+    common = (beside.kept & random).sum() / kept
+    chance = f"of the kept rows; chance alone: {random.mean():.1%}"
+    if kept < len(random) and (beside.kept == random).all():
+        chance = "the kept rows are that random choice"
     found = [
         Tile("rows in", f"{n_in:,}", _sources(run)),
         Tile("rows kept", f"{kept:,}", f"{kept / n_in:.1%} of the rows in", is_key=True),
-        Tile(
-            "also chosen at random",
-            f"{common / kept:.1%}",
-            f"of the kept rows; chance alone: {kept / len(beside.rows):.1%}",
-        ),
+        Tile("also chosen at random", f"{common:.1%}", chance),
     ]
     if lengths is not None:
         known = np.isfinite(lengths.values)
@@ -93,9 +93,15 @@ def _recipe(run: Finished) -> list[list[str]]:
         ["data", ", ".join(block["name"] for block in config["data"])],
         *([["targets", ", ".join(config["targets"])]] if config["targets"] else []),
         *([name, _settings(block)] for name, block in blocks),
-        ["budget", ", ".join(f"{value:,} {name}" for name, value in budget.items())],
+        ["budget", ", ".join(_budget(name, value) for name, value in budget.items())],
         ["seed", str(config["seed"])],
     ]
+
+
+def _budget(unit: str, value: float) -> str:
+    if unit == "fraction":
+        return f"{100 * value:g}% of the usable rows"
+    return f"{value:,} {unit.replace('_', ' ')}"
 
 
 def _settings(block: Mapping[str, Any]) -> str:

@@ -80,7 +80,9 @@ def bin_edges(spread: Spread, log: bool = False) -> np.ndarray:
             max(low, first - FAR * (third - first)),
             min(high, third + FAR * (third - first)),
         )
-    seen = [low, high, *scale(np.array(spread.cuts)), *np.percentile(scale(spread.kept), [5, 95])]
+    seen = [low, high, *scale(np.array(spread.cuts))]
+    if len(spread.kept):  # there may be none that has this number
+        seen += [*np.percentile(scale(spread.kept), [5, 95])]
     low, high = min(seen), max(seen)
     if low == high:
         low, high = low - 0.5, high + 0.5
@@ -133,7 +135,8 @@ class Group:
 
 def mix(groups: Sequence[Group], says: str) -> Markup:
     """Return the shares of groups: of the pool as bars, kept as dots, random as a line."""
-    with drawing(PANEL[0], (BAR + 14) * len(groups) + 56, margins=(2, 38, 16, 2)) as (figure, axes):
+    height = (BAR + 14) * len(groups) + 56
+    with drawing(PANEL[0], height, margins=(12, 38, 16, 2)) as (figure, axes):
         for place, group in enumerate(groups):
             axes.barh(place, group.pool, 0.5, color=COLOUR["shade"])
             ends = [group.low, group.high]

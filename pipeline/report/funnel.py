@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ...stages.selectors.base import OVER_BUDGET
 from ..finished import Finished
-from ..selection import DROPPED, REJECTED, numbered
+from ..selection import DROPPED, numbered
 from .beside import Beside
 from .chapter import Chapter, Finding
 from .charts import bars
@@ -43,7 +43,7 @@ def funnel(run: Finished, beside: Beside) -> Chapter:
             figure(bars(stages, says), "Rows that are left after each step."), table(columns, rows)
         ),
     ]
-    findings = [_lost(run, ends), *_under_budget(run), *_ties(beside), *_copies(beside)]
+    findings = [_lost(run, beside), *_under_budget(run), *_ties(beside), *_copies(beside)]
     return Chapter("Where the rows went", body, findings)
 
 
@@ -79,13 +79,10 @@ def _in_order(run: Finished, steps: Sequence[str]) -> list[str]:
     return found + [step for step in steps if step not in found]
 
 
-def _lost(run: Finished, ends: Sequence[Mapping[str, Any]]) -> Finding:
-    """Rows that no selector ever judged."""
+def _lost(run: Finished, beside: Beside) -> Finding:
+    """Rows that no selector ever judged: a selector gives every row that comes to it a rank."""
     n_in = run.manifest["pool"]["rows_in"]
-    rejected = sum(end["n"] for end in ends if end["outcome"] == REJECTED)
-    unscored = sum(
-        end["n"] for end in ends if end["outcome"] == DROPPED and end["step"] in run.scorers
-    )
+    rejected, unscored = n_in - len(beside.rows), beside.rows["rank"].null_count
     share = (rejected + unscored) / n_in
     level: Level = "ok" if share < LOST_SOME else "minor" if share < LOST_MUCH else "major"
     if not share:
@@ -134,6 +131,8 @@ def _copies(beside: Beside) -> list[Finding]:
     share = n_copies / len(ids)
     level: Level = "minor" if share < LOST_MUCH else "major"
     text = f"{n_copies:,} kept rows ({share:.1%}) are exact copies of other kept rows."
+    if n_copies == 1:
+        text = f"1 kept row ({share:.1%}) is an exact copy of another kept row."
     return [Finding(level, text)]
 
 

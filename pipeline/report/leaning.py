@@ -85,12 +85,16 @@ def shares(groups: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return found
 
 
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Return Spearman's correlation of two numbers of the rows that have both; 0 if one is flat."""
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Return Spearman's correlation of two numbers of the rows that have both.
+
+    Returns:
+        In [-1, 1], with mean ranks for ties; None where one is the same for all of these rows.
+    """
     both = np.isfinite(a) & np.isfinite(b)
     first, second = _ranks(a[both]), _ranks(b[both])
     if not both.any() or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return 0.0
+        return None
     return float(np.corrcoef(first, second)[0, 1])
 
 

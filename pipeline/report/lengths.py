@@ -7,7 +7,7 @@ import numpy as np
 from ..finished import Finished
 from .beside import Beside
 from .sampling import Sample
-from .texts import answer_lengths
+from .texts import lengths
 
 COLUMNS = (
     (".given.token_loss_count", "tokens"),
@@ -48,5 +48,5 @@ def find_lengths(run: Finished, beside: Beside, sample: Sample) -> Lengths:
     values = np.full(len(beside.rows), np.nan)
     columns = {"messages": run.pool.address("messages")}
     tables = run.store.read_pool(sample.parts, columns)
-    values[sample.rows] = np.concatenate([answer_lengths(table["messages"]) for table in tables])
+    values[sample.rows] = np.concatenate([lengths(table["messages"]) for table in tables])
     return Lengths(values, "characters", sample.describe())

@@ -23,33 +23,34 @@ def maps(run: Finished, beside: Beside, sample: Sample) -> Chapter:
 
     found = find_places(run, beside, sample)
     n = len(found.kept)
-    plane = found.pool[:, :2]
-    kept = points(plane, found.kept[:, :2], "kept", f"{n:,} kept rows among the pool")
-    random = points(plane, found.random[:, :2], "random", f"{len(found.random):,} random rows")
-    rng = np.random.default_rng(int(run.manifest["config"]["seed"]))
-    measured = found.pool[rng.permutation(len(found.pool))[:COVERED]]
+    plane = found.points[:, :2]
+    pool, n_random = plane[found.pool], len(found.random)
+    kept = points(pool, plane[found.kept], "kept", f"{n:,} kept rows among the pool")
+    random = points(pool, plane[found.random], "random", f"{n_random:,} random rows")
     body = [
         paragraph(
             f"Each dot is a row; rows that are alike lie together. Made of {found.of}: the two "
             f"directions in which the pool varies most (principal components, {found.share:.0%} of "
-            f"the variance). Grey: {len(plane):,} rows of the pool, of {sample.describe()}.",
+            f"the variance). Grey: {len(pool):,} rows of the pool, of {sample.describe()}.",
             quiet=True,
         ),
         side_by_side(
             figure(kept, title=f"Kept ({n:,} rows shown)"),
-            figure(random, title=f"Random, same size ({len(found.random):,} rows shown)"),
+            figure(random, title=f"Random, same size ({n_random:,} rows shown)"),
         ),
     ]
     if n == 0 or len(found.pool) <= n:
         return Chapter("Map of the pool", body)
-    own = uncovered(measured, found.kept)
-    others = [
-        uncovered(measured, found.pool[rng.permutation(len(found.pool))[:n]]) for _ in range(DRAWS)
-    ]
-    return Chapter("Map of the pool", body, [_finding(own, others)])
+    rng = np.random.default_rng(int(run.manifest["config"]["seed"]))
+    measured = rng.permutation(found.pool)[:COVERED]
+    own, *others = (
+        uncovered(found.points, measured, chosen)
+        for chosen in (found.kept, *(rng.permutation(found.pool)[:n] for _ in range(DRAWS)))
+    )
+    return Chapter("Map of the pool", body, [_finding(n, own, others)])
 
 
-def _finding(own: float, others: list[float]) -> Finding:
+def _finding(n: int, own: float, others: list[float]) -> Finding:
     mean = sum(others) / len(others)
     ratio = own / mean if mean else 1.0
     level: Level = "ok" if ratio < FARTHER or own <= max(others) else "minor"
@@ -61,8 +62,9 @@ def _finding(own: float, others: list[float]) -> Finding:
         "major": "The selection leaves out large stretches of the pool.",
     }[level]
     text = (
-        f"{head} A row of the pool lies {own:.3f} from the nearest kept row on average; with "
-        f"{DRAWS} random choices {min(others):.3f} to {max(others):.3f} (vectors of length 1)."
+        f"{head} The other rows lie {own:.3f} from the nearest of {n:,} kept ones on average; "
+        f"with {DRAWS} random choices of as many {min(others):.3f} to {max(others):.3f} (vectors "
+        f"of length 1)."
     )
     if level != "ok":
         text += " Whether that is wanted shows in the worst of the dropped rows."

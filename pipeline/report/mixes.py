@@ -76,8 +76,8 @@ def _length(beside: Beside, lengths: Lengths) -> tuple[Markup, Finding]:
     text = (
         f"{_leans(lean)} Median answer: {kept:,.0f} {lengths.unit} kept, {pool:,.0f} in the pool; "
         f"random choices {min(random):,.0f} to {max(random):,.0f}. A kept answer is longer than "
-        f"one of the pool in {lean.size:.0%} of pairs (50% is no lean; random choices "
-        f"{lean.range[0]:.0%} to {lean.range[1]:.0%})."
+        f"one of the pool in {lean.size:.1%} of pairs (50% is no lean; random choices "
+        f"{lean.range[0]:.1%} to {lean.range[1]:.1%})."
     )
     values = np.maximum(lengths.values, 1)
     spread = Spread(
@@ -134,7 +134,7 @@ def _mix_text(
         "major": f"The selection leans strongly by {what}.",
     }[lean.level]
     return (
-        f"{head} {lean.size:.0%} of the kept rows would have to come from others to match the pool "
-        f"(random choices {lean.range[0]:.0%} to {lean.range[1]:.0%}). Most above its share: "
+        f"{head} {lean.size:.1%} of the kept rows would have to come from others to match the pool "
+        f"(random choices {lean.range[0]:.1%} to {lean.range[1]:.1%}). Most above its share: "
         f"{called[most]}, {kept[most]:.1%} of the kept rows and {pool[most]:.1%} of the pool."
     )

@@ -247,8 +247,8 @@ def four_figures(value: float) -> str:
     """Return a number with four figures, and as many before the point as it has."""
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    if value != 0 and abs(value) < 1e-3:
-        return f"{value:.3e}"
+    if abs(value) < 1e-3:
+        return f"{value:.3e}" if value else "0"
     before = len(str(int(abs(value)))) if abs(value) >= 1 else 0
     return f"{value:.{4 - before}f}"
 

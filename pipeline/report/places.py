@@ -28,11 +28,13 @@ class Places:
     """Rows as points.
 
     Attributes:
-        pool, kept, random: (rows, directions) of a sample of each; the first two are the plane.
+        points: (rows, directions); the first two are the plane. NaN where a row has no vector.
+        pool, kept, random: which of these are a sample of each.
         share: of the variance of the vectors that the plane shows.
         of: what the vectors are.
     """
 
+    points: np.ndarray
     pool: np.ndarray
     kept: np.ndarray
     random: np.ndarray
@@ -61,7 +63,7 @@ def find_places(run: Finished, beside: Beside, sample: Sample) -> Places:
     at = [np.searchsorted(every, rows) for rows in drawn]
     pool, kept, random = (rows[there[rows]] for rows in at)
     points, share = _reduced(vectors, pool, there)
-    return Places(points[pool], points[kept], points[random], share, of)
+    return Places(points, pool, kept, random, share, of)
 
 
 def _vectors(run: Finished, row_ids: np.ndarray) -> tuple[np.ndarray, str]:
@@ -103,9 +105,21 @@ def _reduced(vectors: np.ndarray, pool: np.ndarray, there: np.ndarray) -> tuple[
     return points, float(pca.explained_variance_ratio_[:2].sum())
 
 
-def uncovered(pool: np.ndarray, chosen: np.ndarray) -> float:
-    """Return the mean distance of points of the pool to the nearest of those chosen."""
+def uncovered(points: np.ndarray, rows: np.ndarray, chosen: np.ndarray) -> float:
+    """Return the mean distance of some rows to the nearest of those chosen.
+
+    Rows that are chosen themselves do not count: of a large pool `rows` is a sample, which may hold
+    more of one choice than of another.
+
+    Args:
+        points: (all, directions).
+        rows: places of rows in them.
+        chosen: likewise.
+    """
+    others, near = points[np.setdiff1d(rows, chosen)], points[chosen]
+    if not len(others):
+        return 0.0
     squares = (
-        (pool**2).sum(axis=1)[:, None] - 2 * pool @ chosen.T + (chosen**2).sum(axis=1)[None, :]
+        (others**2).sum(axis=1)[:, None] - 2 * others @ near.T + (near**2).sum(axis=1)[None, :]
     )
     return float(np.sqrt(np.maximum(squares.min(axis=1), 0)).mean())

@@ -34,6 +34,8 @@ def planted(run: Finished) -> Chapter | None:
 
 
 def _finding(kept: float, random: float) -> Finding:
+    if kept == 0:
+        return Finding("ok", f"The selection keeps no faulty row; a random choice {random:.1%}.")
     level: Level = "ok" if kept < random else "minor" if kept < 1.5 * random else "major"
     how = "fewer" if kept < random else "no fewer"
     shown = f"{kept:.1%} against {random:.1%}"

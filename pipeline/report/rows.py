@@ -13,6 +13,7 @@ from ..finished import Finished
 from ..selection import DROPPED
 from .beside import Beside
 from .chapter import Chapter
+from .funnel import selector_steps
 from .page import Cell, Column, four_figures, heading, long_text, paragraph, table
 from .scores import leading
 from .texts import Message, instruction_of, last_answer_of
@@ -28,13 +29,16 @@ def read_rows(run: Finished, beside: Beside) -> Chapter:
     tables = [
         (
             "Kept",
-            f"The best {KEPT_SHOWN // 2} and as many drawn from the other kept rows.",
+            f"The best {KEPT_SHOWN // 2} and as many drawn from the other kept rows."
+            if beside.n_kept > KEPT_SHOWN
+            else "All of them, by rank.",
             kept_places(beside),
         ),
         (
             "Near misses",
-            f"Dropped by the last step, nearest to the cut first: at most {OTHERS_SHOWN}.",
-            near_places(beside),
+            f"Dropped by the last step that drops any, nearest to the cut first: at most "
+            f"{OTHERS_SHOWN}.",
+            near_places(run, beside),
         ),
         (
             "Worst of the dropped",
@@ -57,7 +61,8 @@ def read_rows(run: Finished, beside: Beside) -> Chapter:
     body = [paragraph(said, quiet=True)]
     for title, caption, places in tables:
         body.append(heading(f"{title} ({len(places):,} rows shown)"))
-        body.append(_table(run, beside, (places, texts), caption))
+        if len(places):
+            body.append(_table(run, beside, (places, texts), caption))
     return Chapter("Rows to read", body)
 
 
@@ -85,12 +90,15 @@ def kept_places(beside: Beside) -> np.ndarray:
     return np.concatenate([best[: KEPT_SHOWN // 2], drawn])
 
 
-def near_places(beside: Beside) -> np.ndarray:
-    """Return places of dropped rows of the step that kept the others, by rank."""
-    last = pa.array(sorted(set(beside.rows.filter(beside.kept)["step"].to_pylist())), pa.string())
+def near_places(run: Finished, beside: Beside) -> np.ndarray:
+    """Return places of the rows that the last selector that drops any dropped, by rank."""
     rank = beside.numbers("rank")
-    among = ~beside.kept & np.asarray(pc.is_in(beside.rows["step"], last)) & np.isfinite(rank)
-    places = np.flatnonzero(among)
+    dropped = ~beside.kept & np.isfinite(rank)
+    places = np.empty(0, dtype=np.int64)
+    for step in reversed(selector_steps(run)):
+        places = np.flatnonzero(dropped & np.asarray(pc.equal(beside.rows["step"], step)))
+        if len(places):
+            break
     return places[np.argsort(rank[places], kind="stable")[:OTHERS_SHOWN]]
 
 

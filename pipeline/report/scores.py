@@ -1,9 +1,11 @@
 """How each score is spread in the pool, among kept rows and among random ones, with its cut."""
 
 import numpy as np
+import pyarrow.compute as pc
 from markupsafe import Markup
 
 from ..finished import Finished
+from ..selection import DROPPED
 from .beside import Beside
 from .chapter import Chapter, Finding
 from .charts import Spread, histogram
@@ -25,6 +27,7 @@ from .page import (
 
 ALIKE, VERY_ALIKE = 0.3, 0.6  # Spearman's correlation of a score and a length
 SAME = 1e-2  # of the middle half of a score: lines closer than that are one
+ROUNDING = 1e-6  # of the largest score
 LEGEND = (("kept", "kept"), ("pool", "pool"), ("random", "random, same size"))
 
 
@@ -39,6 +42,8 @@ def scores(run: Finished, beside: Beside, lengths: Lengths | None) -> Chapter:
     deciding = _deciding(run)
     figures: list[Markup] = []
     rows: list[list[Cell]] = []
+    if not run.scorers:
+        return Chapter("Scores and cuts", [paragraph("No scores: this run has no scorer.")])
     for name in sorted(run.scorers, key=lambda name: name not in deciding):
         values = beside.numbers(f"{name}.score")
         there = np.isfinite(values)
@@ -61,7 +66,8 @@ def scores(run: Finished, beside: Beside, lengths: Lengths | None) -> Chapter:
     body = [
         paragraph(
             "Share of the rows of each choice, by score; higher is kept first. What lies beyond "
-            "the drawn range stands in the last bin at either end.",
+            "the drawn range stands in the last bin at either end; what is higher "
+            "than the drawing ends at its top.",
             quiet=True,
         ),
         legend(*LEGEND),
@@ -87,21 +93,27 @@ def _columns(lengths: Lengths | None) -> list[Column]:
 def cuts(run: Finished, beside: Beside, name: str) -> tuple[float, ...]:
     """Return where selectors drew a line through a score: what a row's margin is the distance to.
 
-    A line is only shown where the margins of all rows that a selector ordered by the score agree
-    on it.
+    A line is only shown where a selector dropped rows, the margins of all rows that it ordered by
+    the score agree on it, and those that it let pass lie on one side of it.
     """
     values, margin = beside.numbers(f"{name}.score"), beside.numbers("margin")
     there = np.isfinite(values) & np.isfinite(margin)
     steps = np.asarray(beside.rows["step"].to_pylist(), dtype=object)
+    dropped = np.asarray(pc.equal(beside.rows["outcome"], DROPPED))
     found: list[float] = []
-    for step, block in zip(selector_steps(run), run.manifest["config"]["selector"], strict=True):
-        rows = there & (steps == step)
-        if f"{name}.score" not in block.values() or not rows.any():
+    names = selector_steps(run)
+    for place, block in enumerate(run.manifest["config"]["selector"]):
+        rows = there & (steps == names[place])
+        if f"{name}.score" not in block.values() or not (rows & dropped).any():
             continue
         tolerance = SAME * float(np.ptp(np.percentile(values[there], [25, 75])))
-        for lines in (values[rows] - margin[rows], values[rows] + margin[rows]):  # from either side
-            if np.ptp(np.percentile(lines, [1, 99])) <= tolerance:
-                found.append(float(np.median(lines)))
+        tolerance += ROUNDING * float(np.abs(values[there]).max())
+        passed = values[beside.kept | np.isin(steps, names[place + 1 :])]
+        for side in (1, -1):  # what passes lies above the line, or below
+            lines = values[rows] - side * margin[rows]
+            line, spread = float(np.median(lines)), np.ptp(np.percentile(lines, [1, 99]))
+            if spread <= tolerance and not (side * (passed - line) < -tolerance).any():
+                found.append(line)
                 break
     return tuple(sorted(set(found)))
 

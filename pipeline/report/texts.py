@@ -1,4 +1,4 @@
-"""Instruction and answer of rows as a reader sees them, and the lengths of many answers at once."""
+"""Instruction and answer of rows as a reader sees them, and the lengths of many at once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,13 +27,11 @@ def last_answer_of(messages: Sequence[Message]) -> str:
     return answers[-1] if answers else ""
 
 
-def answer_lengths(messages: pa.ChunkedArray) -> np.ndarray:
-    """Return the characters of all answers of each row, (rows,) float64."""
+def lengths(messages: pa.ChunkedArray, role: str = "assistant") -> np.ndarray:
+    """Return the characters of all turns of a role in each row, (rows,) float64."""
     column = messages.combine_chunks()
     parents = pc.list_parent_indices(column).to_numpy()
     said = pc.list_flatten(column)
-    is_answer = np.asarray(pc.equal(pc.struct_field(said, "role"), "assistant"))
+    own = np.asarray(pc.equal(pc.struct_field(said, "role"), role))
     n_chars = pc.fill_null(pc.utf8_length(pc.struct_field(said, "content")), 0).to_numpy()
-    return np.bincount(
-        parents[is_answer], weights=n_chars[is_answer].astype(np.float64), minlength=len(column)
-    )
+    return np.bincount(parents[own], weights=n_chars[own].astype(np.float64), minlength=len(column))

@@ -42,7 +42,7 @@ def token_rows(run: Finished, beside: Beside, scorers: Sequence[str]) -> Chapter
     """
     best, near, worst = (
         kept_places(beside),
-        near_places(beside),
+        near_places(run, beside),
         worst_places(beside, leading_score(run)),
     )
     wanted = [

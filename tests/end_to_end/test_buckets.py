@@ -210,6 +210,7 @@ def tamis(folder, *words, code):
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path, bucket, monkeypatch):
     config = there(run_config(tmp_path), bucket)
     (tmp_path / "c.yaml").write_text(config.to_yaml())

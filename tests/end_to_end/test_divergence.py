@@ -81,7 +81,8 @@ def test_models_one_after_the_other_find_what_is_there(make, run):
     assert {step["computed"] for step in again.manifest["steps"]} == {0}
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_ray_gives_the_bytes_of_the_local_engine(make, run, workers, tmp_path):
     result = select(make(tmp_path, "ray", workers), quiet())
     assert digest(result.folder.path) == digest(run.folder.path)

@@ -20,7 +20,7 @@ def expected(tmp_path_factory, gpt2):
     return digest(select(model_config(folder, gpt2), quiet()).folder.path)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_ray_gives_the_bytes_of_the_local_engine(tmp_path, gpt2, expected, workers):
     engine = {"kind": "ray", "workers": workers}
     result = select(model_config(tmp_path, gpt2, engine=engine), quiet())

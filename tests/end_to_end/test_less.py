@@ -64,7 +64,8 @@ def test_the_ledger_says_which_row_of_the_target(run):
     )
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_ray_gives_the_bytes_of_the_local_engine(tmp_path, gpt2, expected, workers):
     engine = {"kind": "ray", "workers": workers}
     result = select(config_of(tmp_path, gpt2, engine=engine), quiet())

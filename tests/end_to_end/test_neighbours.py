@@ -40,7 +40,7 @@ def run(tmp_path_factory, gpt2):
     return select(config_of(tmp_path_factory.mktemp("local"), gpt2), quiet())
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_ray_gives_the_bytes_of_the_local_engine(tmp_path, gpt2, run, workers):
     engine = {"kind": "ray", "workers": workers}
     result = select(config_of(tmp_path, gpt2, engine), quiet())

@@ -193,6 +193,7 @@ class TestWithModels:
         assert steps == {"base": 3, "divergence": 3, "clusters": 3, "concepts": 3, "paser": 3}
         assert 0 < run.manifest["rows_kept"] <= 12
 
+    @pytest.mark.slow
     def test_ray_gives_the_bytes_of_the_local_engine(self, run, tmp_path, gpt2):
         ray = select(with_models(tmp_path, gpt2, "ray"), quiet())
         assert digest(ray.folder.path) == digest(run.folder.path)

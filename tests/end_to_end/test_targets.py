@@ -76,7 +76,8 @@ def test_what_is_like_the_target_is_kept(expected):
     assert "subtask: data.kind" in (result.folder.path / "curated" / "README.md").read_text()
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_ray_gives_the_same_bytes(tmp_path, gpt2, expected, workers):
     engine = {"kind": "ray", "workers": workers}
     result = select(config_of(tmp_path, gpt2, engine=engine), quiet())

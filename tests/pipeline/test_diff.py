@@ -1,9 +1,8 @@
 import json
 
-import numpy as np
 import pytest
 from tamis.errors import ConfigError
-from tamis.pipeline.diff import Correlation, diff, spearman
+from tamis.pipeline.diff import Correlation, diff
 from tamis.pipeline.run import select
 from tamis.tests.runs import quiet, run_config
 from tamis.tests.tiny import alpaca, write_jsonl
@@ -101,15 +100,6 @@ def test_without_a_store(tmp_path):
 def test_no_run(folder):
     with pytest.raises(ConfigError, match="not the folder of a finished run"):
         diff(str(folder), str(folder))
-
-
-def test_rank_correlation_with_ties():
-    """Ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4: 4.5 / sqrt(4.5 x 5)."""
-    found = spearman(np.array([1.0, 2, 2, 3]), np.array([1.0, 2, 3, 4]))
-    assert found == pytest.approx(4.5 / np.sqrt(4.5 * 5))
-    assert spearman(np.array([1.0, 2, 3]), np.array([30.0, 20, 10])) == pytest.approx(-1)
-    assert spearman(np.array([1.0, 1]), np.array([1.0, 2])) is None
-    assert spearman(np.array([1.0]), np.array([1.0])) is None
 
 
 def test_duplicates_count_once(tmp_path):

@@ -59,6 +59,10 @@ def test_correlations():
     ]
     same = replace(FOUND, correlations=(Correlation("x.score", "x.score", None, 5),))
     assert correlations_in_words(same)[0].startswith("rank correlation of x.score: none")
+    apart = replace(FOUND, correlations=(Correlation("x.score", "x.score", None, 0),))
+    assert correlations_in_words(apart) == [
+        "rank correlation of x.score: none, as 0 rows have both"
+    ]
 
 
 def test_where_a_row_ended():

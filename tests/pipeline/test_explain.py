@@ -67,6 +67,7 @@ def test_what_the_ledger_knows_without_a_store(tmp_path):
     assert len(found.missing) == 1 and found.missing[0].startswith("its text: ")
 
 
+@pytest.mark.slow
 def test_the_example_that_pulled_it_in(tmp_path, gpt2):
     """The target is rows 0, 5 and 9 of the sums; each of them is taken for itself."""
     run = run_of(config_of(tmp_path, gpt2))

@@ -50,6 +50,11 @@ def test_by_words(tmp_path, rows):
     assert found.text == "red fish" and 0 < found.cosine < 1
 
 
+def test_no_word_in_common(tmp_path, rows):
+    with pytest.raises(DataError, match="no kept row shares a word with it"):
+        near(run_of(tmp_path, rows), 4, "\u05e9\u05dc\u05d5\u05dd")
+
+
 def test_a_row_of_the_same_content_is_no_neighbour(tmp_path, rows):
     run = run_of(tmp_path, rows)
     assert near(run, 5, "red fish yes").row_id == 1  # not row 0, which says the same

@@ -128,6 +128,7 @@ def test_a_method_that_keeps_nothing_is_named(tmp_path):
         sweep(run_config(tmp_path, sweep=none | {"budgets": [{"rows": 10}]}), quiet())
 
 
+@pytest.mark.slow
 def test_a_budget_in_answer_tokens(llama, tmp_path):
     budgets = [{"answer_tokens": 60}, {"rows": 10}]
     config = model_config(tmp_path, llama, sweep={"budgets": budgets, "seeds": 2})
@@ -138,6 +139,7 @@ def test_a_budget_in_answer_tokens(llama, tmp_path):
     assert all(line["kept"] < 60 for line in lines)
 
 
+@pytest.mark.slow
 def test_where_a_signal_works_in_rounds(llama, tmp_path):
     """The own choice is settled for each budget; others by that score could be no run."""
     noisy = {"use": "neighbours", "model": str(llama), "copies": 4, "rounds": [2, 4]}

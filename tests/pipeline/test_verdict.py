@@ -5,10 +5,11 @@ from tamis.pipeline.finished import open_run
 from tamis.pipeline.row_search import line_of
 from tamis.pipeline.run import select
 from tamis.pipeline.selection import KEPT
-from tamis.pipeline.verdict import NEVER, Passage, order_of, passages, verdict
+from tamis.pipeline.verdict import NEVER, Passage, order_of, passages, shown, verdict
 from tamis.tests.runs import quiet, run_config
 
 TOKENIZER = Path(__file__).resolve().parents[2] / "configs" / "quickstart" / "model"
+SLOW = pytest.mark.slow  # three runs each, of the same code
 CAPPED = [
     {"use": "threshold", "by": "rated.score", "at_most": 4},
     {"use": "top_k", "by": "long.score"},
@@ -73,10 +74,12 @@ def is_kept_with(folder, row_id, **fields):
     "selector",
     [
         CAPPED,
-        [{"use": "random"}],
+        pytest.param([{"use": "random"}], marks=SLOW),
         [{"use": "threshold", "by": "rated.score", "above": 1}],
-        [{"use": "band", "by": "long.score"}],
-        [{"use": "best_of_each", "by": "long.score", "column": "data.rating"}],
+        pytest.param([{"use": "band", "by": "long.score"}], marks=SLOW),
+        pytest.param(
+            [{"use": "best_of_each", "by": "long.score", "column": "data.rating"}], marks=SLOW
+        ),
     ],
     ids=lambda blocks: blocks[-1]["use"],
 )
@@ -92,6 +95,7 @@ def test_the_budget_that_is_named_is_the_least(tmp_path, selector):
         assert is_kept_with(tmp_path, line["row_id"], **fields) == (less == 0)
 
 
+@pytest.mark.slow
 def test_a_budget_in_tokens(tmp_path):
     """The first rows of the order cost their answer tokens together."""
     signals = {"length": {"use": "length", "tokenizer": str(TOKENIZER)}}
@@ -156,3 +160,12 @@ def test_a_row_without_a_number(tmp_path):
     assert (said.place, said.budget) == ("", NEVER)
     assert said.passed == (Passage("random", 20, 20),)
     assert passages(run)[1] == Passage("top_k", 19, 19)
+
+
+def test_numbers_are_read_with_ease():
+    assert [shown(value) for value in (398_278.0, 9_999.5, 0.0082851, -12_345.0)] == [
+        "398,278",
+        "10,000",
+        "0.008285",
+        "-12,345",
+    ]

@@ -29,7 +29,8 @@ def report_config(folder: Path, **fields: object) -> Config:
     rows[5]["output"] = ""
     others = alpaca(40, seed=1)
     for i, row in enumerate(others):
-        row |= {"rating": 9, "fault": "none", "instruction": f"{row['instruction']} other"}
+        row |= {"rating": 9, "some": i, "fault": "none"}
+        row["instruction"] += " other"
         row["output"] = f"{row['output']} {HOSTILE[i % len(HOSTILE)]}" * 2
     others[1]["output"] = "long " * 199_000
     for name, own in (("pool", rows), ("others", others)):

@@ -1,5 +1,6 @@
 import numpy as np
 import pyarrow.compute as pc
+import pytest
 from tamis.pipeline.report.beside import CHOICES, put_beside
 
 
@@ -26,6 +27,7 @@ def test_the_first_is_what_the_selector_random_keeps(made, beside):
     assert beside.row_ids[beside.random[0]].tolist() == kept
 
 
+@pytest.mark.slow
 def test_as_many_answer_tokens(made):
     signals = {"length": {"use": "length"}}
     run = made(budget={"rows": 20}, signals=signals)

@@ -33,7 +33,8 @@ def test_histogram(log):
         assert mark in svg
 
 
-def test_a_choice_that_was_not_drawn():
+def test_a_choice_without_the_number():
+    assert "s-kept" in histogram(spread([1.0, 2.0], kept=np.empty(0)), "says")
     assert "s-kept" in histogram(spread([1.0, 2.0], random=np.empty(0)), "says")
 
 

@@ -33,3 +33,13 @@ def test_under_budget(made):
     run = made(selector={"use": "threshold", "by": "rated.score", "at_least": 9})
     found = texts(funnel(run, put_beside(run)))
     assert not any(text.startswith("The cut") for text in found) or len(run.kept) == 20
+
+
+def test_a_selector_of_the_name_of_a_scorer_judges_its_rows(made):
+    """As in configs/paser.yaml; here only the 40 rows of the second source have a number."""
+    some = {"use": "column", "column": "data.some"}
+    run = made(scorers={"top_k": some}, selector={"use": "top_k", "by": "top_k.score"})
+    found = texts(funnel(run, put_beside(run)))
+    (lost,) = [text for text in found if "never judged" in text]
+    assert "80 of the 120 rows (66.7%) were never judged: 1 could not be read, 79 got" in lost
+    assert found[lost] == "major"

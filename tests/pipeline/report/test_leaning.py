@@ -56,6 +56,10 @@ def test_rank_correlation():
     a = np.array([1.0, 2, 3, np.nan])
     assert rank_correlation(a, a**3) == pytest.approx(1)
     assert rank_correlation(a, -a) == pytest.approx(-1)
-    assert rank_correlation(a, np.ones(4)) == 0
+    assert rank_correlation(a, np.ones(4)) is None is rank_correlation(a[:1], a[:1])
+    assert rank_correlation(a[:0], a[:0]) is None
+    # ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4
+    found = rank_correlation(np.array([1.0, 2, 2, 3]), np.arange(4.0))
+    assert found == pytest.approx(4.5 / np.sqrt(4.5 * 5))
     # ranks 1, 2.5, 2.5 and 1, 2, 3: covariance 1.5, variances 1.5 and 2
     assert rank_correlation(np.array([0.0, 5, 5]), np.arange(3.0)) == pytest.approx(0.75**0.5)

@@ -13,6 +13,7 @@ def test_no_labels_no_chapter(made):
 
 def test_levels():
     assert [_finding(k, 0.1).level for k in (0.05, 0.12, 0.2)] == ["ok", "minor", "major"]
+    assert _finding(0.0, 0.0).level == "ok"  # there are none
     assert _finding(0.05, 0.1).text.endswith(
         "fewer faulty rows than a random choice: 5.0% against 10.0%."
     )

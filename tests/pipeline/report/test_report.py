@@ -43,6 +43,7 @@ def test_without_its_store(made):
     assert page.count("<svg") == 4  # funnel, two scores, sources
 
 
+@pytest.mark.slow
 def test_all_of_ten_rows_kept(made):
     page = make_report(made(budget={"fraction": 1.0}, selector={"use": "random"}, labels=None))
     assert "<dd>119</dd>" in page and "Near misses (0 rows shown)" in page

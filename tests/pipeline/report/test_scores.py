@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import numpy as np
+from tamis.pipeline.report.beside import put_beside
 from tamis.pipeline.report.lengths import Lengths, find_lengths
 from tamis.pipeline.report.sampling import draw_sample
 from tamis.pipeline.report.scores import cuts, leading, scores
@@ -26,3 +29,26 @@ def test_another_length_and_none(run, beside):
     lengths = Lengths(rng.random(119), "tokens", "all")
     assert scores(run, beside, lengths).findings[0].level == "ok"
     assert scores(run, beside, None).findings == []
+
+
+def test_a_cut_from_above_that_one_row_tells(made):
+    """That row alone agrees with a line on either side of it."""
+    run = made(
+        selector=[
+            {"use": "threshold", "by": "long.score", "below": 100_000.0},
+            {"use": "top_k", "by": "rated.score"},
+        ]
+    )
+    assert cuts(run, put_beside(run), "long") == (100_000.0,)
+
+
+def test_no_cut_where_nothing_was_dropped(run, beside):
+    n = beside.n_kept
+    kept = replace(beside, rows=beside.rows.filter(beside.kept), kept=np.ones(n, dtype=bool))
+    assert cuts(run, kept, "long") == ()
+
+
+def test_without_scorers(made):
+    run = made(selector={"use": "random"}, scorers={})
+    chapter = scores(run, put_beside(run), None)
+    assert "this run has no scorer" in chapter.__html__() and chapter.findings == ()

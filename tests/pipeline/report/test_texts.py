@@ -1,5 +1,5 @@
 import pyarrow as pa
-from tamis.pipeline.report.texts import answer_lengths, instruction_of, last_answer_of
+from tamis.pipeline.report.texts import instruction_of, last_answer_of, lengths
 
 
 def said(*turns):
@@ -19,4 +19,5 @@ def test_instruction_and_answer():
 
 def test_lengths_of_all_answers():
     column = pa.chunked_array([[ONE, TWO], [said(("assistant", "ab"), ("assistant", "é🙂c"))]])
-    assert answer_lengths(column).tolist() == [6, 1, 5]
+    assert lengths(column).tolist() == [6, 1, 5]
+    assert lengths(column, "user").tolist() == [1, 2, 0]
