@@ -13,13 +13,13 @@ RUN_OPTIONS = $(OPTIONS) $(if $(OUT),--out "$(OUT)") $(if $(ENGINE),--engine "$(
 BUDGET_OPTION = $(if $(BUDGET),--budget "$(BUDGET)")
 
 .DEFAULT_GOAL := help
-.PHONY: help install select score sweep doctor plan submit test test-all test-gpu lint types format check bench \
-	bench-paser chaos quickstart clean
+.PHONY: help install select score sweep doctor plan report submit test test-all test-gpu lint types \
+	format check bench bench-paser chaos quickstart clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
 		| awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
-	@echo "  Variables: CONFIG DATA MODEL BUDGET LIMIT OUT STORE ENGINE DTYPE ADDRESS"
+	@echo "  Variables: CONFIG DATA MODEL BUDGET LIMIT OUT STORE ENGINE DTYPE ADDRESS RUN"
 	@echo "  Example:   make select CONFIG=configs/ifd.yaml DATA=my.jsonl MODEL=gpt2 BUDGET=5%"
 
 install: $(READY)  ## Make the environment in .venv
@@ -46,6 +46,9 @@ doctor: $(READY)  ## Check the environment, the models and the numbers of every 
 
 plan: $(READY)  ## Show the steps of a config and what is computed already
 	@$(BIN)/tamis plan $(CONFIG) $(OPTIONS) $(BUDGET_OPTION)
+
+report: $(READY)  ## Draw the report of a run anew: RUN=runs/quickstart
+	@$(BIN)/tamis report $(RUN)
 
 submit: $(READY)  ## Select on a Ray cluster: ADDRESS=http://host:8265
 	@$(BIN)/tamis submit $(CONFIG) $(if $(ADDRESS),--address "$(ADDRESS)") $(RUN_OPTIONS) $(BUDGET_OPTION)
