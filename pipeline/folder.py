@@ -7,6 +7,7 @@ they are all there, the manifest last; the log is sent with every renewal of the
 import itertools
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ RESULTS = (
     *(MANIFEST, USES, STATUS, REPORT),
     *("ledger.parquet", "rejected.parquet", "curated", CURATED),
 )
+SAID_S = 5.0  # between taking a folder and saying in it what is run, at the most
 NOT_COMPARED = ("engine", "limits", "store", "out", "sweep", "report")  # they change no result
 
 
@@ -147,6 +149,9 @@ def claim(config: Config, fingerprint: str, overwrite: bool = False) -> RunFolde
         path = locate(config.out) / f"{config.name}{suffix}"
         folder = _locked(path)
         if folder is None:
+            _wait_until_said(path)
+            if not overwrite and _is_done(path, fingerprint):  # its report is still being drawn
+                return RunFolder(path, is_done=True)
             if overwrite or _is_same(path, config):
                 raise ConfigError(
                     f"another process fills {path}{holder(path)}; wait for it, or choose another "
@@ -174,6 +179,13 @@ def _locked(path: Location) -> RunFolder | None:
         made_in.cleanup()
         return None
     return RunFolder(path, lock=held, made_in=made_in)
+
+
+def _wait_until_said(path: Location) -> None:
+    """Wait until whoever has just taken a folder says in it what is run."""
+    end = time.monotonic() + SAID_S
+    while not is_file(path / CONFIG) and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def _entries(path: Location) -> set[str]:

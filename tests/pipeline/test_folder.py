@@ -1,6 +1,7 @@
 import json
 import os
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from tamis.errors import ConfigError
@@ -75,6 +76,28 @@ def test_a_folder_that_is_being_filled_is_not_touched(tmp_path):
     assert claim(config(tmp_path, seed=3), "f2").path.name == "run-2"
     finish(first, "f1")
     assert claim(config(tmp_path), "f1").is_done
+
+
+def test_a_folder_that_was_taken_this_moment_is_known_as_soon_as_it_says_what_is_run(tmp_path):
+    """Two equal runs at once: the second comes between the lock of the first and its config."""
+    made, path = config(tmp_path), tmp_path / "run"
+    path.mkdir()
+    held = lock.lock(path)
+    writer = Timer(0.3, lambda: (path / "config.yaml").write_text(made.to_yaml()))
+    writer.start()
+    with pytest.raises(ConfigError, match="another process fills"):
+        claim(made, "f1")
+    writer.join()
+    held.release()
+    assert names(tmp_path) == {"run"}
+
+
+def test_a_run_whose_report_is_still_drawn_is_done(tmp_path):
+    first = claim(config(tmp_path), "f1")
+    first.finish({"fingerprint": "f1", "files": {}})  # and its folder is still held
+    again = claim(config(tmp_path), "f1")
+    assert again.is_done and again.path == first.path
+    first.release()
 
 
 def test_a_run_that_lost_its_files_is_not_done(tmp_path):
