@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .report.leaning import moved
 from .sides import Lengths, Side
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -68,7 +69,8 @@ def mix(of: str, a: Sequence[str | None], b: Sequence[str | None]) -> Mix:
     both = {name: (shares[0].get(name, 0.0), shares[1].get(name, 0.0)) for name in names}
     apart = {name: abs(own - other) for name, (own, other) in both.items()}
     order = sorted(names, key=lambda name: (-apart[name], name))
-    return Mix(of, {name: both[name] for name in order}, sum(apart.values()) / 2)
+    own, other = (np.array(side) for side in zip(*both.values(), strict=True))
+    return Mix(of, {name: both[name] for name in order}, moved(own, other))
 
 
 def source_mix(a: Side, b: Side) -> Mix:
@@ -84,7 +86,7 @@ def cluster_mix(a: Side, b: Side) -> Mix | None:
         ArtifactError, DataError: the clusters are no longer in the store.
     """
     for side in (a, b):
-        columns = side.run.manifest.get("columns", {}) if side.run else {}
+        columns = side.run.columns if side.run else {}
         name = next((column for column in columns if column.endswith(LABEL)), None)
         if name is None or side.run is None:
             continue

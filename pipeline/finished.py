@@ -116,6 +116,21 @@ class Finished:
         """
         return self._pool(self.manifest["pool"]["key"], "the rows of this run")
 
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """Where its computed columns live in the store, by full name.
+
+        Raises:
+            ConfigError: it was made by a version that did not note this.
+        """
+        if "columns" not in self.manifest:
+            raise ConfigError(
+                f"{str(self.folder)!r} was made by an earlier version of Tamis, which did not note "
+                f"its columns; run its {CONFIG} again"
+            )
+        columns: Mapping[str, Any] = self.manifest["columns"]
+        return columns
+
     def target(self, name: str) -> Pool:
         """Return the rows of one of its targets.
 
@@ -126,7 +141,7 @@ class Finished:
 
     def has_column(self, name: str) -> bool:
         """Return whether a column was computed, or came with the rows."""
-        return name in self.manifest.get("columns", {}) or name in self.pool.columns
+        return name in self.columns or name in self.pool.columns
 
     def line(self, row_id: int) -> dict[str, Any]:
         """Return what the ledger says of a row.
@@ -184,8 +199,22 @@ class Finished:
         columns = self._addresses(["row_id", *names], self.pool)
         return self.store.read_pool(self.pool.parts, columns)
 
+    def kept_tables(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield `row_id` and columns of the kept rows, part by part; other parts are not read.
+
+        Raises:
+            DataError: nobody made a column.
+            ArtifactError: a file is gone or damaged.
+        """
+        kept = self.kept["row_id"].combine_chunks()
+        firsts = [part.first for part in self.pool.parts]
+        places = np.unique(np.searchsorted(firsts, kept.to_numpy(), side="right") - 1)
+        parts = [self.pool.parts[place] for place in places]
+        for table in self.store.read_pool(parts, self._addresses(["row_id", *names], self.pool)):
+            yield table.filter(pc.is_in(table["row_id"], kept))
+
     def _addresses(self, names: Sequence[str], pool: Pool) -> dict[str, Address]:
-        made = self.manifest.get("columns", {})
+        made = self.columns
         found = {}
         for name in names:
             if name in made:

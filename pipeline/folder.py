@@ -216,13 +216,16 @@ def _is_same(path: Location, config: Config) -> bool:
         before = yaml.safe_load(read(path / CONFIG).decode())
     except (yaml.YAMLError, ValueError):
         return False
-    if not isinstance(before, dict):
-        return False
-    now = yaml.safe_load(config.to_yaml())
-    for key in NOT_COMPARED:
-        before.pop(key, None)
-        now.pop(key, None)
-    return bool(before == now)
+    return isinstance(before, dict) and _compared(before) == what_decides(config)
+
+
+def what_decides(config: Config) -> dict[str, Any]:
+    """Return what of a config decides its result, in plain values."""
+    return _compared(yaml.safe_load(config.to_yaml()))
+
+
+def _compared(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in NOT_COMPARED}
 
 
 def _clear(path: Location) -> None:

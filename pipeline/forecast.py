@@ -13,7 +13,7 @@ of a run that finds one holds both.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ..stages.remote import is_file
@@ -146,7 +146,7 @@ def forecast_step(name: str, work: Work, measured: Measured) -> StepForecast:
     """Return what a step will take, by what it took on a sample."""
     base = StepForecast(name, measured.target, work.rows, work.parts, work.tokens, work.exact)
     if measured.failed:
-        return _with(base, without=f"not forecast: {measured.failed}")
+        return replace(base, without=f"not forecast: {measured.failed}")
     share = work.rows / measured.rows
     tokens = work.tokens
     if tokens is None and measured.tokens:  # it takes a model to count them
@@ -170,7 +170,7 @@ def forecast_step(name: str, work: Work, measured: Measured) -> StepForecast:
             f"were settled before"
         )
     rest = max(min(work.part_rows, work.pool_rows) - measured.rows, 0)
-    return _with(
+    return replace(
         base,
         tokens=tokens,
         seconds=round(seconds, 3),
@@ -203,10 +203,6 @@ def forecast_warmup(measured: MeasuredWarmup, rows: int, workers: int) -> StepFo
         peak=measured.peak,
         gpu_peak=measured.gpu_peak,
     )
-
-
-def _with(base: StepForecast, **fields: Any) -> StepForecast:  # noqa: ANN401 - any of its fields
-    return StepForecast(**(asdict(base) | fields))
 
 
 def key_of(plan: Plan, pool: Pool) -> str:

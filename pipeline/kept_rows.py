@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import ArtifactError
@@ -24,9 +23,7 @@ def kept_messages(run: Finished) -> Iterator[pa.Table]:
     """
     folder = run.folder / "curated"
     if not is_dir(folder):
-        kept = run.kept["row_id"].combine_chunks()
-        for table in run.tables(["messages"]):
-            yield table.filter(pc.is_in(table["row_id"], kept))
+        yield from run.kept_tables(["messages"])
         return
     for path in find_files(folder):
         try:

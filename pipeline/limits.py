@@ -14,8 +14,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import yaml
-
 from ..errors import LimitReached
 from ..stages.base import Stage
 from ..stages.locations import Location
@@ -24,7 +22,7 @@ from .config import Config, EngineConfig, LimitsConfig
 from .executor import Engine
 from .files import read, remove, whole_file
 from .fingerprint import canonical, key
-from .folder import NOT_COMPARED
+from .folder import what_decides
 from .heartbeat import Doing
 from .plan import Plan
 from .store import SPENT, Store
@@ -106,9 +104,7 @@ def start_clock(config: Config, store: Store) -> Clock:
     said = config.limits
     if said.max_hours is None and said.max_cost is None:
         return Clock()
-    facts = yaml.safe_load(config.to_yaml())
-    named = {name: value for name, value in facts.items() if name not in NOT_COMPARED}
-    path = store.root / SPENT / f"{key(canonical(named))}.json"
+    path = store.root / SPENT / f"{key(canonical(what_decides(config)))}.json"
     before = json.loads(read(path)) if is_file(path) else {"seconds": 0.0, "starts": 0}
     return Clock(said, path, float(before["seconds"]), int(before["starts"]) + 1)
 

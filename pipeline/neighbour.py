@@ -70,7 +70,7 @@ def nearest_kept(run: Finished, line: dict[str, Any], text: str | None) -> Neigh
 
 def _by_embedding(run: Finished, row_id: int, kept: pa.Table) -> tuple[int, float, str] | None:
     """By the first stored embedding in which the row has a vector."""
-    for name in run.manifest.get("columns", {}):
+    for name in run.columns:
         if not name.endswith(EMBEDDING):
             continue
         own = unit(matrix(run.rows([row_id], [name])[name], name))[0]

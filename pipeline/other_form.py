@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -98,10 +97,8 @@ def _check(value: str, known: Sequence[str] | Mapping[str, object], what: str) -
 
 
 def _kept(run: Finished) -> Iterator[dict[str, Any]]:
-    wanted = run.kept["row_id"].combine_chunks()
-    for table in run.tables(["messages", "tools", "input_start"]):
-        inside = np.isin(table["row_id"].to_numpy(), wanted.to_numpy())
-        yield from table.filter(pa.array(inside)).to_pylist()
+    for table in run.kept_tables(["messages", "tools", "input_start"]):
+        yield from table.to_pylist()
 
 
 def _write(

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from ..stages.selectors.base import Budget
 from .faults import fault_kinds, fault_shares
+from .report.leaning import moved, shares
 
 OWN, RANDOM = "selection", "random"
 IDS = ("method", "budget", "seed", "limit", "cost")
@@ -73,27 +74,21 @@ class Facts:
     def of(self, kept: np.ndarray) -> dict[str, float]:
         """Return the figures of some rows by themselves."""
         mean = float(self.lengths[kept].mean())
-        shift = np.abs(self.shares(kept) - self.shares(np.ones_like(kept))).sum() / 2
+        mix, whole = (shares(self.sources, rows) for rows in (kept, np.ones_like(kept)))
         found = {
             "length.mean": mean,
             "length.ratio": mean / max(float(self.lengths.mean()), 1e-9),
-            "sources.distance": float(shift),
+            "sources.distance": moved(mix, whole),
         }
         if self.faults is not None:
-            shares = fault_shares(self.faults[kept], self.kinds)
-            found |= {f"fault.{k}": s for k, s in zip((*self.kinds, "any"), shares, strict=True)}
+            of_kinds = fault_shares(self.faults[kept], self.kinds)
+            found |= {f"fault.{k}": s for k, s in zip((*self.kinds, "any"), of_kinds, strict=True)}
         return found
-
-    def shares(self, kept: np.ndarray) -> np.ndarray:
-        """Return the share of each source among some rows."""
-        counts = np.bincount(self.sources[kept], minlength=len(self.names))
-        shares: np.ndarray = counts / max(int(kept.sum()), 1)
-        return shares
 
     def pool(self) -> dict[str, Any]:
         """Return the figures of the whole pool."""
         every = np.ones(len(self.lengths), dtype=bool)
-        mix = dict(zip(self.names, self.shares(every).tolist(), strict=True))
+        mix = dict(zip(self.names, shares(self.sources, every).tolist(), strict=True))
         return {"rows": len(every), "sources": mix, **self.of(every)}
 
 

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from ...stages.locations import is_address, redacted
+from ..machine import memory_available, n_cores
 from .finding import Check, Finding
 
 GB = 1e9
 FILES = 4096  # a pool of Ray's workers, their sockets and logs
 SHM_BYTES = 512 << 20  # of Ray's object store, and what else shares it
-CGROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 TIMEOUT_S = 10
 
 
@@ -73,30 +73,20 @@ def triton() -> Finding:
 
 def cores() -> Finding:
     """How many processors a run may use: a worker each, by default."""
-    has = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Finding("processors", "OK", f"{has}, of {os.cpu_count()} of the machine")
+    return Finding("processors", "OK", f"{n_cores()}, of {os.cpu_count()} of the machine")
 
 
 def memory() -> Finding:
-    """How much memory there is, and is free."""
+    """How much memory there is, and may still be taken."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    free = _available() or total
-    for path in map(Path, CGROUP):
-        limit = path.read_text().strip() if path.is_file() else "max"
-        if limit.isdigit():
-            total, free = min(total, int(limit)), min(free, int(limit))
+    free = memory_available()
+    if free is None:
+        return _fine("memory", f"{total / GB:.1f} GB; how much is free is not known here")
     said = f"{free / GB:.1f} GB free of {total / GB:.1f} GB"
     advice = "each worker holds a model of its own: fewer of them, engine.workers"
     if free < 1 * GB:
         return Finding("memory", "MAJOR", said, advice)
     return Finding("memory", "MINOR", said, advice) if free < 3 * GB else _fine("memory", said)
-
-
-def _available() -> int | None:
-    path = Path("/proc/meminfo")
-    lines = path.read_text().splitlines() if path.is_file() else []
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(found[0]) * 1024 if found else None
 
 
 def disk(name: str, folder: str) -> Finding:

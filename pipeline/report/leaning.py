@@ -71,9 +71,7 @@ def lean_of_groups(groups: np.ndarray, kept: np.ndarray, random: np.ndarray) -> 
         random: (choices, rows) bool.
     """
     pool = shares(groups, np.ones(len(groups), dtype=bool))
-    size, *others = (
-        float(np.abs(shares(groups, rows) - pool).sum() / 2) for rows in (kept, *random)
-    )
+    size, *others = (moved(shares(groups, rows), pool) for rows in (kept, *random))
     excess = size - float(np.mean(others))  # small choices differ by chance alone
     return Lean(size, tuple(others), _level(excess, SOME, MUCH, size > max(others)))
 
@@ -83,6 +81,16 @@ def shares(groups: np.ndarray, rows: np.ndarray) -> np.ndarray:
     counted = np.bincount(groups[rows], minlength=int(groups.max(initial=-1)) + 1)
     found: np.ndarray = counted / max(int(rows.sum()), 1)
     return found
+
+
+def moved(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the total variation of two mixes: the share of one that would have to change groups.
+
+    Args:
+        a: (groups,) shares, which add up to 1.
+        b: likewise, of the same groups.
+    """
+    return float(np.abs(a - b).sum() / 2)
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:

@@ -39,7 +39,7 @@ def find_lengths(run: Finished, beside: Beside, sample: Sample) -> Lengths:
         ArtifactError: likewise.
     """
     for ending, unit in COLUMNS:
-        for name in run.manifest["columns"]:
+        for name in run.columns:
             if name.endswith(ending):
                 tables = run.tables([name])
                 values = np.concatenate([table[name].to_numpy() for table in tables])

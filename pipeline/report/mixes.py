@@ -49,7 +49,7 @@ def mixes(run: Finished, beside: Beside, lengths: Lengths | None, why_not: str =
         said.append(paragraph(f"All rows are of one source: {names[0]}.", quiet=True))
     else:
         _add(_groups(beside, beside.rows["source"], "source"), figures, findings)
-    for name in run.manifest["columns"]:
+    for name in run.columns:
         if name.endswith(".label"):
             try:
                 labels = _labels(run, name)

@@ -68,7 +68,7 @@ def find_places(run: Finished, beside: Beside, sample: Sample) -> Places:
 
 def _vectors(run: Finished, row_ids: np.ndarray) -> tuple[np.ndarray, str]:
     """(rows, numbers) of length 1, NaN where a row has none, and what they are."""
-    named = [name for name in run.manifest["columns"] if name.endswith(".embedding")]
+    named = [name for name in run.columns if name.endswith(".embedding")]
     if named:
         column = run.rows(row_ids.tolist(), named[:1])[named[0]]
         return unit(matrix(column, named[0])), f"the vectors {named[0]}"

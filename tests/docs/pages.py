@@ -66,17 +66,7 @@ def blocks(page: Path) -> list[Block]:
 
 def prose(page: Path) -> str:
     """A page without its fenced blocks and spans of code."""
-    kept: list[str] = []
-    fence_of = ""
-    for line in page.read_text().splitlines():
-        fence = FENCE.match(line)
-        if fence and not fence_of:
-            fence_of = fence[2]
-        elif fence and fence[2] == fence_of and not fence[3]:
-            fence_of = ""
-        elif not fence_of:
-            kept.append(line)
-    return re.sub(r"(?<!`)`[^`\n]+`(?!`)", "`code`", "\n".join(kept))
+    return re.sub(r"(?<!`)`[^`\n]+`(?!`)", "`code`", "\n".join(page_lines_without_fences(page)))
 
 
 def links(page: Path) -> list[str]:

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 from tamis.errors import ArtifactError, ConfigError, DataError
-from tamis.pipeline.finished import open_run
+from tamis.pipeline.finished import Finished, open_run
 from tamis.pipeline.run import select
 from tamis.tests.runs import quiet, run_config
 
@@ -39,6 +39,19 @@ def test_rows_come_in_the_order_asked(run):
     assert run.rows([])["row_id"].to_pylist() == []
 
 
+def test_of_kept_rows_only_their_parts_are_read(run, monkeypatch):
+    read, store = [], type(run.store)
+    own = store.read
+    monkeypatch.setattr(
+        store, "read", lambda self, part, c: read.append(part) or own(self, part, c)
+    )
+    found = pa.concat_tables(list(run.kept_tables(["data.rating"])))
+    ids = run.kept["row_id"].to_pylist()
+    assert found["row_id"].to_pylist() == ids
+    assert found["data.rating"].to_pylist() == [row % 7 for row in ids]
+    assert len(read) == len({row // 16 for row in ids})
+
+
 def test_a_rejected_row_has_no_messages(run):
     with pytest.raises(DataError, match="row 5 is not among the usable rows"):
         run.rows([3, 5])
@@ -56,6 +69,13 @@ def test_a_column_that_nobody_made(run):
         run.rows([1], ["base.embedding"])
     with pytest.raises(DataError, match="no column text; it computed"):
         run.rows([1], ["text"])
+
+
+def test_a_run_of_before_columns_were_noted_says_so(run):
+    older = Finished(run.folder)
+    older.__dict__["manifest"] = {k: v for k, v in run.manifest.items() if k != "columns"}
+    with pytest.raises(ConfigError, match="was made by an earlier version of Tamis"):
+        older.rows([1])
 
 
 def test_no_run(folder):
