@@ -12,12 +12,12 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ..scorers.random import uniform
 from .fingerprint import key
 from .plan import Plan, Step
 from .pool import CONVERSATION, Pool
+from .report.texts import lengths
 from .store import Address, Part, Store
 
 POSITION = "position"
@@ -62,16 +62,8 @@ def lengths_of(store: Store, pool: Pool) -> Lengths:
     found = [np.empty(0, np.int64)]
     for rows in store.read_pool(pool.parts, {name: pool.address(name) for name in names}):
         ids += rows["sample_id"].chunks
-        found.append(_characters(rows["messages"].combine_chunks()))
+        found.append(lengths(rows["messages"], role=None).astype(np.int64))
     return Lengths(pa.chunked_array(ids, pa.string()), np.concatenate(found))
-
-
-def _characters(messages: pa.ListArray) -> np.ndarray:
-    """Characters of all messages of each row."""
-    sizes = pc.fill_null(pc.utf8_length(pc.struct_field(messages.flatten(), "content")), 0)
-    ends = np.cumsum([0, *pc.fill_null(pc.list_value_length(messages), 0).to_pylist()])
-    total = np.concatenate([[0], np.cumsum(np.asarray(sizes, np.int64))])
-    return np.asarray(total[ends[1:]] - total[ends[:-1]])
 
 
 def draw(lengths: Lengths, n: int, seed: int) -> np.ndarray:

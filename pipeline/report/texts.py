@@ -27,11 +27,12 @@ def last_answer_of(messages: Sequence[Message]) -> str:
     return answers[-1] if answers else ""
 
 
-def lengths(messages: pa.ChunkedArray, role: str = "assistant") -> np.ndarray:
-    """Return the characters of all turns of a role in each row, (rows,) float64."""
+def lengths(messages: pa.ChunkedArray, role: str | None = "assistant") -> np.ndarray:
+    """Return the characters of the turns of a role, or of all, in each row, (rows,) float64."""
     column = messages.combine_chunks()
     parents = pc.list_parent_indices(column).to_numpy()
     said = pc.list_flatten(column)
-    own = np.asarray(pc.equal(pc.struct_field(said, "role"), role))
+    turns = pc.struct_field(said, "role")
+    own = np.ones(len(turns), bool) if role is None else np.asarray(pc.equal(turns, role))
     n_chars = pc.fill_null(pc.utf8_length(pc.struct_field(said, "content")), 0).to_numpy()
     return np.bincount(parents[own], weights=n_chars[own].astype(np.float64), minlength=len(column))
