@@ -73,13 +73,15 @@ def percent_escapes(text: Text) -> float:
 def mixed_characters(text: Text) -> float | None:
     """Return how often neighbours go from a small to a capital letter, or from letter to digit.
 
-    By pairs of neighbours that are no white space; None with fewer than `FEWEST_NEIGHBOURS`.
+    By the different pairs of neighbours; None with fewer than `FEWEST_NEIGHBOURS` of them.
     """
-    pairs = [(a, b) for word in text.text.split() for a, b in pairwise(word)]
+    pairs = {pair for word in text.text.split() for pair in pairwise(word)}
     if len(pairs) < FEWEST_NEIGHBOURS:
         return None
     mixed = sum(
-        (a.islower() and b.isupper()) or (a.isdigit() and b.isalpha()) or (a.isalpha() and b.isdigit())
+        (a.islower() and b.isupper())
+        or (a.isdecimal() and b.isalpha())
+        or (a.isalpha() and b.isdecimal())
         for a, b in pairs
     )
     return mixed / len(pairs)
