@@ -116,7 +116,7 @@ def places(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     named = chains if isinstance(chains, dict) else {}
     compared = [block for name in named for block in blocks(named, name)]
     for block in [*blocks(raw, "signals", "scorers", "filters", "selector"), *compared]:
-        fields += [(block, name) for name in ("model", "other", "tokenizer")]
+        fields += [(block, name) for name in ("model", "other", "tokenizer", "patterns")]
         if str(block.get("use")).endswith(".py"):
             fields.append((block, "use"))
         if isinstance(paths := block.get("adapters"), list):

@@ -27,7 +27,9 @@ C4_PHRASES = (
 C4_CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 
 # UTF-8 read as Latin-1 or Windows-1252: a lead byte, and one or two that follow
-TAIL = "\x80-\xbf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122"
+TAIL = (
+    "\x80-\xbf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122"
+)
 MISREAD = re.compile(rf"[ÂÃÐÑ][{TAIL}]|[àáâãä][{TAIL}][{TAIL}]|[\ufffd\x80-\x9f]")
 # UTF-16 in the wrong order of bytes: ASCII becomes characters whose lower byte is zero
 SWAPPED = re.compile("[" + "".join(chr(byte << 8) for byte in range(0x20, 0x7F)) + "]{3,}")

@@ -20,7 +20,8 @@ HEAVY = {  # of others, and where they may be imported
     "sentence_transformers": ("stages",),
     "faiss": ("stages",),
     "datasets": ("stages",),
-    "yaml": ("pipeline", "scorers/checks.py"),
+    "yaml": ("pipeline", "scorers/checks.py", "stages/filters"),
+    "py3langid": ("stages/filters",),
     "ray": ("pipeline/executor.py", "pipeline/submit.py", "pipeline/training.py"),
     "torch": ("kernels", "stages", "pipeline/task.py"),
 }

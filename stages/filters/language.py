@@ -1,0 +1,109 @@
+"""The language of the answers, by py3langid's model, which comes with the package.
+
+    dropped: a language outside `keep`, found with a probability of at least `min_probability`
+
+Naive Bayes over byte n-grams (Lui and Baldwin 2011, IJCNLP; 139 languages in py3langid 0.4), and one
+class for what is no language: numbers, markup. A row is dropped only where the model is sure, and
+where there is enough text: names, lists and code are seldom of a language with any certainty. Code
+within fences is left out, and so are the answers' addresses.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Literal, final
+
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from ..base import ROWS
+from ..sides import Side, texts_of
+from .base import Filter
+
+if TYPE_CHECKING:  # heavy
+    from py3langid.langid import LanguageIdentifier
+
+NO_LANGUAGE = "zxx"
+NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|https?://\S+", re.DOTALL)
+
+
+@final
+class Language(Filter):
+    """Drops rows that are surely in another language than those wanted."""
+
+    words: ClassVar[Mapping[str, str]] = {
+        "language": "it is in another language than those wanted ({detail})",
+        "unsure": "its language cannot be told with enough certainty ({detail})",
+    }
+
+    keep: tuple[str, ...] = Field(min_length=1)
+    """ISO 639 codes, such as `en`, `de`, `zh`."""
+    side: Side = "answer"
+    min_probability: float = Field(default=0.8, ge=0, le=1)
+    min_characters: int = Field(default=30, ge=0)
+    """Characters of prose that a text must have to be judged; shorter ones pass."""
+    among: tuple[str, ...] | None = None
+    """The languages that there can be; by default all that the model knows."""
+    unsure: Literal["keep", "drop"] = "keep"
+    """What becomes of rows whose language is found with less than `min_probability`."""
+
+    @field_validator("keep", "among")
+    @classmethod
+    def _codes(cls, codes: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        wrong = [code for code in codes or () if not re.fullmatch(r"[a-z]{2,3}", code)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no code of a language such as en or zh")
+        return codes
+
+    @property
+    def reads(self) -> pa.Schema:
+        """The conversation."""
+        return pa.schema([ROWS.field("messages")])
+
+    @property
+    def details(self) -> pa.Schema:
+        """The language and its probability; null where there is too little text."""
+        return pa.schema([("language", pa.string()), ("probability", pa.float32())])
+
+    def judge(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Table:
+        """Return the language of each row, and whether it is another one."""
+        found = list(self._found(rows))
+        return pa.table(
+            {
+                "reason": pa.array([self._reason(*one) for one in found], pa.string()),
+                "language": pa.array([language for language, _ in found], pa.string()),
+                "probability": pa.array([share for _, share in found], pa.float32()),
+            }
+        )
+
+    def _found(self, rows: pa.Table) -> Iterator[tuple[str | None, float | None]]:
+        model = _identifier(None if self.among is None else tuple(sorted(self.among)))
+        for texts in texts_of(rows, self.side):
+            prose = " ".join(NOT_PROSE.sub(" ", "\n".join(texts)).split())
+            if len(prose) < max(self.min_characters, 1):
+                yield None, None
+            else:
+                language, share = model.classify(prose)
+                yield str(language), float(share)
+
+    def _reason(self, language: str | None, probability: float | None) -> str | None:
+        if language is None or probability is None or language in (*self.keep, NO_LANGUAGE):
+            return None
+        if probability >= self.min_probability:
+            return f"language: {language} with {probability:.2f}"
+        return f"unsure: {language} with {probability:.2f}" if self.unsure == "drop" else None
+
+
+@lru_cache(maxsize=4)
+def _identifier(among: tuple[str, ...] | None) -> "LanguageIdentifier":
+    """Load the model once per process.
+
+    Raises:
+        ValueError: a language that it does not know.
+    """
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # takes a second
+
+    model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    if among is not None:
+        model.set_languages([*among, NO_LANGUAGE])
+    return model
