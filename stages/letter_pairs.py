@@ -10,8 +10,8 @@ Words of fewer than three letters say little, and addresses, markup and code hav
 kind: what holds a sign such as `/` or `=` is left out. A text with fewer than `FEWEST` pairs left
 has no surprise: one of other scripts, of numbers, or too short.
 
-The table is the mean over 35 languages of their pairs in the words of Django's translations; made by
-`benchmarks/letter_pairs.py`.
+The table is the mean over 35 languages of their pairs in the words of Django's translations; made
+by `benchmarks/letter_pairs.py`.
 """
 
 import math
@@ -19,7 +19,7 @@ import re
 import unicodedata
 from itertools import pairwise
 
-FEWEST = 12  # pairs
+FEWEST = 16  # pairs
 SHORTEST = 3  # letters of a word
 SPREAD = 2.0  # bits, deviation of a pair in good text
 LETTERS = " abcdefghijklmnopqrstuvwxyz"

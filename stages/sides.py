@@ -14,7 +14,7 @@ def texts_of(rows: pa.Table, side: Side) -> list[list[str]]:
 
     Args:
         rows: holds `messages`.
-        side: `answer`: every assistant message, tool calls among it; `instruction`: what users said.
+        side: `answer`: assistant messages with their tool calls; `instruction`: what users said.
     """
     if side == "answer":
         return [

@@ -1,7 +1,7 @@
-"""Facts of a text that rules of web-scale curation go by, each computed once and only if asked for.
+"""Facts of a text that rules of web-scale curation go by, each computed once, and only if asked.
 
-Words are runs of letters, digits and `_`, with an apostrophe inside, and every other sign by itself,
-as tokenizers for English have them; where a script has no spaces, each of its letters is a word.
+Words are runs of letters, digits and `_`, with an apostrophe inside, and every other sign by
+itself, as tokenizers for English have them; where a script has no spaces, each letter is a word.
 What the published codes call lines differs from rule to rule, and so it does here.
 """
 
@@ -15,11 +15,14 @@ NO_SPACES = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\u
 # Accents of their own, Hebrew and Arabic points, scripts of India: parts of words, but not \w
 MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff"
 LETTER = rf"(?:[^\W{NO_SPACES}]|[{MARKS}])"
-WORD = re.compile(rf"[{NO_SPACES}]|{LETTER}+(?:['’]{LETTER}+)*|[^\w\s]")
+WORD = re.compile(rf"[{NO_SPACES}]|{LETTER}+(?:['\u2019]{LETTER}+)*|[^\w\s]")
 PARAGRAPH = re.compile(r"\n{2,}")
 LINES = re.compile(r"\n+")
-SENTENCE = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s|$)|[。！？]")
-ENDS = (".", "!", "?", "…", "。", "！", "？", "।", "؟", "۔", "։", "｡")
+# of Chinese and Japanese; Hindi, Arabic, Urdu, Armenian
+SPACELESS_ENDS = "\u3002\uff01\uff1f\uff61"
+OTHER_ENDS = "\u0964\u061f\u06d4\u0589"
+ENDS = (".", "!", "?", "…", *SPACELESS_ENDS, *OTHER_ENDS)
+SENTENCE = re.compile(rf"[.!?…{OTHER_ENDS}]+[\"')\]\u201d\u2019]*(?=\s|$)|[{SPACELESS_ENDS}]+")
 ELLIPSES = ("...", "…")
 BULLETS = ("•", "-")
 

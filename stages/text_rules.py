@@ -1,8 +1,8 @@
 """Rules of web-scale curation and of broken text: a value of a text each, and the side that is bad.
 
-Rae et al. 2021 (Gopher), arXiv 2112.11446, tables A1 and section A.1.1; Raffel et al. 2020 (C4), JMLR
-21(140); Penedo et al. 2024 (FineWeb), arXiv 2406.17557; their definitions as in the code of datatrove.
-What is bad is strictly beyond the bound.
+Rae et al. 2021 (Gopher), arXiv 2112.11446, table A1 and section A.1.1; Raffel et al. 2020 (C4),
+JMLR 21(140); Penedo et al. 2024 (FineWeb), arXiv 2406.17557; their definitions as in the code of
+datatrove. What is bad is strictly beyond the bound.
 """
 
 import re
@@ -15,7 +15,7 @@ from .letter_pairs import surprise
 from .text_facts import BULLETS, ELLIPSES, ENDS, NO_SPACES, SENTENCE, Text, share
 
 SHORT_LINE = 30  # characters; FineWeb
-FEWEST_NEIGHBOURS = 20  # below, a share of neighbouring characters says nothing
+FEWEST_NEIGHBOURS = 24  # below, a share of neighbouring characters says nothing
 STOP_WORDS = frozenset(("the", "be", "to", "of", "and", "that", "have", "with"))  # Gopher
 C4_ENDS = (".", "?", "!", '"', "'")
 C4_LINE_WORDS = 3
@@ -33,6 +33,9 @@ TAIL = (
 MISREAD = re.compile(rf"[ÂÃÐÑ][{TAIL}]|[àáâãä][{TAIL}][{TAIL}]|[\ufffd\x80-\x9f]")
 # UTF-16 in the wrong order of bytes: ASCII becomes characters whose lower byte is zero
 SWAPPED = re.compile("[" + "".join(chr(byte << 8) for byte in range(0x20, 0x7F)) + "]{3,}")
+OPEN_ENDS = ",;-"
+ITEM = re.compile(r"(?:[-*•]|\w{1,3}[.)])\s")
+CODE = re.compile(r"[{}=<>_|]|https?:")
 ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 SPACELESS = re.compile(rf"[{NO_SPACES}]")
 
@@ -68,8 +71,9 @@ def mojibake(text: Text) -> float:
 
 
 def percent_escapes(text: Text) -> float:
-    """Return the share of characters in percent escapes of addresses."""
-    return share(3 * len(ESCAPE.findall(text.text)), len(text.text))
+    """Return the share of characters in percent escapes of addresses; 0 of a single one."""
+    found = len(ESCAPE.findall(text.text))
+    return share(3 * found, len(text.text)) if found > 1 else 0.0
 
 
 def mixed_characters(text: Text) -> float | None:
@@ -129,6 +133,19 @@ def repeated_line_chars(text: Text) -> float:
     return share(text.repeated_line_chars, len(text.text.replace("\n", "")))
 
 
+def unfinished(text: Text) -> float:
+    """Return how many words the last line has, if it is prose that does not end; otherwise 0.
+
+    No prose are items of lists, tags, addresses, and text with signs of code.
+    """
+    line = text.filled_lines[-1].strip()
+    words = line.split()
+    ends = not (line[-1].isalnum() or line[-1] in OPEN_ENDS)
+    if ends or ITEM.match(line) or words[-1].startswith("#") or CODE.search(text.text):
+        return 0
+    return len(words)
+
+
 def sentences(text: Text) -> float:
     """Return how many sentences there are in the lines that C4 keeps."""
     return sum(max(1, len(SENTENCE.findall(line))) for line in text.split_lines if c4_keeps(line))
@@ -165,6 +182,7 @@ RULES = {
     "percent_escapes": Rule(percent_escapes, "above", shares=False),
     "mixed_characters": Rule(mixed_characters, "above", shares=False),
     "letter_pairs": Rule(lambda text: surprise(text.text), "above", shares=False),
+    "unfinished": Rule(unfinished, "above", shares=False),
     # Gopher, repetition
     "duplicate_paragraphs": Rule(lambda text: text.duplicate_paragraphs[0], "above"),
     "duplicate_paragraph_chars": Rule(lambda text: text.duplicate_paragraphs[1], "above"),

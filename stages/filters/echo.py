@@ -3,11 +3,11 @@
     repeated   share of the instruction's words in runs of `run` words that the answer repeats
     new        share of the answer's words that stand neither in the instruction nor in its input
 
-An echo repeats nearly all of the instruction and adds no word. To answer in a sentence ("The capital
-of France is Paris.") repeats it as well, but adds one; to rewrite, correct or pick from a text
-repeats the text that was given, and not the sentence that says what to do with it. That sentence is
-known where rows have an `input`; without one the instruction is the whole message, of which such an
-answer leaves out the part that asks.
+An echo repeats nearly all of the instruction and adds no word. To answer in a sentence ("The
+capital of France is Paris.") repeats it as well, but adds one; to rewrite, correct or pick from a
+text repeats the text that was given, and not the sentence that says what to do with it. That
+sentence is known where rows have an `input`; without one the instruction is the whole message, of
+which such an answer leaves out the part that asks.
 
 `copied_input` drops answers that are the input letter by letter. To sort what is sorted already, or
 to correct what is correct, is answered so, too: it is off.
@@ -75,7 +75,8 @@ class Echo(Filter):
 
     def judge(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Table:
         """Return whether an answer of the row is an echo."""
-        found = [self._row(*row) for row in zip(*(rows[n].to_pylist() for n in self.reads.names))]
+        messages, starts = (rows[name].to_pylist() for name in self.reads.names)
+        found = [self._row(*row) for row in zip(messages, starts, strict=True)]
         reason, repeated, new = zip(*found, strict=True) if found else ((), (), ())
         return pa.table(
             {

@@ -2,10 +2,11 @@
 
     dropped: a language outside `keep`, found with a probability of at least `min_probability`
 
-Naive Bayes over byte n-grams (Lui and Baldwin 2011, IJCNLP; 139 languages in py3langid 0.4), and one
-class for what is no language: numbers, markup. A row is dropped only where the model is sure, and
-where there is enough text: names, lists and code are seldom of a language with any certainty. Code
-within fences is left out, and so are the answers' addresses.
+Naive Bayes over byte n-grams (Lui and Baldwin 2011, IJCNLP; 139 languages in py3langid 0.4), and
+one class for what is no language: numbers, markup. A row is dropped only where the model is sure,
+and where there is enough text: names, lists and code are seldom of a language with any certainty.
+Code within fences is left out, and so are addresses. A row whose instruction names the language
+that its answer is in, as translations do, passes.
 """
 
 import re
@@ -24,6 +25,19 @@ if TYPE_CHECKING:  # heavy
     from py3langid.langid import LanguageIdentifier
 
 NO_LANGUAGE = "zxx"
+NAMES = {
+    "ar": "arabic", "bg": "bulgarian", "bn": "bengali", "ca": "catalan", "cs": "czech",
+    "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
+    "et": "estonian", "fa": "persian", "fi": "finnish", "fr": "french", "ga": "irish",
+    "he": "hebrew", "hi": "hindi", "hr": "croatian", "hu": "hungarian", "id": "indonesian",
+    "is": "icelandic", "it": "italian", "ja": "japanese", "ko": "korean", "la": "latin",
+    "lt": "lithuanian", "lv": "latvian", "mr": "marathi", "ms": "malay", "nl": "dutch",
+    "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian",
+    "sk": "slovak", "sl": "slovenian", "sr": "serbian", "sv": "swedish", "sw": "swahili",
+    "ta": "tamil", "te": "telugu", "th": "thai", "tl": "tagalog", "tr": "turkish",
+    "uk": "ukrainian", "ur": "urdu", "vi": "vietnamese", "zh": "chinese",
+}  # fmt: skip
+"""How instructions call a language, in small letters."""
 NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|https?://\S+", re.DOTALL)
 
 
@@ -67,10 +81,15 @@ class Language(Filter):
 
     def judge(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Table:
         """Return the language of each row, and whether it is another one."""
+        asked = [" ".join(said).lower() for said in texts_of(rows, "instruction")]
         found = list(self._found(rows))
+        reasons = [
+            None if self._asked(said, one[0]) else self._reason(*one)
+            for said, one in zip(asked, found, strict=True)
+        ]
         return pa.table(
             {
-                "reason": pa.array([self._reason(*one) for one in found], pa.string()),
+                "reason": pa.array(reasons, pa.string()),
                 "language": pa.array([language for language, _ in found], pa.string()),
                 "probability": pa.array([share for _, share in found], pa.float32()),
             }
@@ -85,6 +104,10 @@ class Language(Filter):
             else:
                 language, share = model.classify(prose)
                 yield str(language), float(share)
+
+    def _asked(self, said: str, language: str | None) -> bool:
+        """Whether an instruction names the language that its answer is in."""
+        return self.side == "answer" and language in NAMES and NAMES[language] in said
 
     def _reason(self, language: str | None, probability: float | None) -> str | None:
         if language is None or probability is None or language in (*self.keep, NO_LANGUAGE):

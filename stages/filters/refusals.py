@@ -1,13 +1,13 @@
 r"""Answers that refuse, speak of the model itself, or are phrases in place of an answer.
 
 What is looked for stands in `patterns.yaml` beside this file: regular expressions by kind, near the
-beginning of each answer. The rules with which Alpaca was cleaned by hand (AlpacaDataCleaned, 2023) are
-of the same sort; the wording is our own, and English.
+beginning of each answer. The rules with which Alpaca was cleaned by hand (AlpacaDataCleaned, 2023)
+are of the same sort; the wording is our own, and English.
 
 Refusals in a training set made models 4 to 33 % worse on tests of reasoning ("The Poison of
-Alignment", Bekbayev et al. 2023, arXiv 2308.13449). But refusals are also what makes a model refuse:
-whether they should go is for whoever trains it to say. No config has this filter unless one puts it
-there.
+Alignment", Bekbayev et al. 2023, arXiv 2308.13449). But refusals are also what makes a model
+refuse: whether they should go is for whoever trains it to say. No config has this filter unless one
+puts it there.
 """
 
 import re

@@ -6,8 +6,8 @@
             again and again, such as a numbered list of one sentence
 
 Verses, tables and sums repeat themselves as well, but not most of their words one right after the
-other. A word of 20 letters or more counts letter by letter, so that `hahaha…` is a loop too; so does
-text without spaces.
+other. A word of 20 letters or more counts letter by letter, so that `hahaha…` is a loop too; so
+does text without spaces.
 """
 
 import zlib

@@ -42,7 +42,8 @@ class Sft(Filter):
     mojibake: Bound = 0.02
     percent_escapes: Bound = 0.2
     mixed_characters: Bound = 0.12
-    letter_pairs: Bound = 4.3
+    letter_pairs: Bound = 4.4
+    unfinished: Bound = None
     duplicate_paragraphs: Bound = None
     duplicate_paragraph_chars: Bound = 0.5
     duplicate_lines: Bound = None
