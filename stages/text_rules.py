@@ -34,7 +34,7 @@ MISREAD = re.compile(rf"[ÂÃÐÑ][{TAIL}]|[àáâãä][{TAIL}][{TAIL}]|[\ufffd\
 # UTF-16 in the wrong order of bytes: ASCII becomes characters whose lower byte is zero
 SWAPPED = re.compile("[" + "".join(chr(byte << 8) for byte in range(0x20, 0x7F)) + "]{3,}")
 OPEN_ENDS = ",;-"
-ITEM = re.compile(r"(?:[-*•]|\w{1,3}[.)])\s")
+ITEM = re.compile(r"(?:[-*•]|(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})[.)])\s")
 CODE = re.compile(r"[{}=<>_|]|https?:")
 ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 SPACELESS = re.compile(rf"[{NO_SPACES}]")

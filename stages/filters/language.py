@@ -25,6 +25,19 @@ if TYPE_CHECKING:  # heavy
     from py3langid.langid import LanguageIdentifier
 
 NO_LANGUAGE = "zxx"
+KNOWN = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        ace af am an ar ary arz as az ba bcl be bg bn br bs ca crh cs cy da de dz el en eo es et eu
+        ext fa fi fo fr fuv fy ga gcf gcr gd gl gom grc gu gug guw ha hbo he hi hr ht hu hy id ig is
+        it ja jv ka kab kik kk km kn ko ku ky la lb lg lij ln lo lt ltg lv mg mk ml mn mr ms mt my
+        ne nl nn no nso oc om or pa pcm pl ps pt qu ro ru rw sa sdh se si sk sl sn so sq sr st sv sw
+        ta te tg th tk tl tr tt ug uk ur uz uzs vec vi vo wa wuu xh yo yue zh zu
+        """,
+    )
+)
+"""The languages of the model."""
 NAMES = {
     "ar": "arabic", "bg": "bulgarian", "bn": "bengali", "ca": "catalan", "cs": "czech",
     "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
@@ -64,9 +77,11 @@ class Language(Filter):
     @field_validator("keep", "among")
     @classmethod
     def _codes(cls, codes: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        wrong = [code for code in codes or () if not re.fullmatch(r"[a-z]{2,3}", code)]
-        if wrong:
-            raise ValueError(f"{wrong[0]!r} is no code of a language such as en or zh")
+        if wrong := [code for code in codes or () if code not in KNOWN]:
+            raise ValueError(
+                f"{wrong[0]!r} is none of the languages that can be found: "
+                f"{', '.join(sorted(KNOWN))}"
+            )
         return codes
 
     @property
@@ -119,11 +134,7 @@ class Language(Filter):
 
 @lru_cache(maxsize=4)
 def _identifier(among: tuple[str, ...] | None) -> "LanguageIdentifier":
-    """Load the model once per process.
-
-    Raises:
-        ValueError: a language that it does not know.
-    """
+    """Load the model once per process."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # takes a second
 
     model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -14,10 +14,10 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, Self, final
 
 import pyarrow as pa
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from ..base import ROWS
 from ..sides import texts_of
@@ -71,6 +71,11 @@ class Refusals(Filter):
                 except re.error as error:
                     raise ValueError(f"{kind}: {pattern!r} is no pattern: {error}") from error
         return given
+
+    @model_validator(mode="after")
+    def _kinds(self) -> Self:
+        self._chosen()
+        return self
 
     def identity(self) -> dict[str, Any]:
         """Return the settings, with the patterns themselves."""
