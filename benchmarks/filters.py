@@ -1,4 +1,4 @@
-"""Rows per second of each filter on one core, beside a pass that only splits the answers into words.
+"""Rows per second of processor time of each filter, beside only splitting the answers into words.
 
     python benchmarks/filters.py --data my.jsonl      # by default the embedded pool
 
@@ -46,13 +46,13 @@ def split(rows: pa.Table) -> None:
 
 
 def seconds(work: Callable[[pa.Table], object], rows: pa.Table, tries: int) -> float:
-    """Return the shortest time of some tries, after one that does not count."""
+    """Return the least processor time of some tries, after one that does not count."""
     work(rows.slice(0, 100))
     times = []
     for _ in range(tries):
-        begun = time.perf_counter()
+        begun = time.process_time()
         work(rows)
-        times.append(time.perf_counter() - begun)
+        times.append(time.process_time() - begun)
     return min(times)
 
 

@@ -8,6 +8,7 @@ datatrove. What is bad is strictly beyond the bound.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -84,13 +85,16 @@ def mixed_characters(text: Text) -> float | None:
     pairs = {pair for word in text.text.split() for pair in pairwise(word)}
     if len(pairs) < FEWEST_NEIGHBOURS:
         return None
-    mixed = sum(
+    return sum(_mixed(*pair) for pair in pairs) / len(pairs)
+
+
+@lru_cache(maxsize=1 << 16)
+def _mixed(a: str, b: str) -> bool:
+    return (
         (a.islower() and b.isupper())
         or (a.isdecimal() and b.isalpha())
         or (a.isalpha() and b.isdecimal())
-        for a, b in pairs
     )
-    return mixed / len(pairs)
 
 
 def mean_word(text: Text) -> float | None:
