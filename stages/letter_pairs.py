@@ -24,7 +24,7 @@ SHORTEST = 3  # letters of a word
 SPREAD = 2.0  # bits, deviation of a pair in good text
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-NOT_WORDS = re.compile(r"\S*[/<>=@_{}\\]\S*")
+SIGNS = re.compile(r"[/<>=@_{}\\]")
 WORD = re.compile(rf"[a-z]{{{SHORTEST},}}")
 
 # A row for each letter that comes first, a sign for each that follows, in the order of LETTERS; the
@@ -52,8 +52,9 @@ def surprise(text: str) -> float | None:
 
     Good text of any of the languages lies between 3 and 4.2, random letters from 5 upwards.
     """
+    prose = " ".join(word for word in text.split() if not SIGNS.search(word))
     # sorted: the sum must not depend on the order of a set
-    words = sorted(set(WORD.findall(plain_letters(NOT_WORDS.sub(" ", text)))))
+    words = sorted(set(WORD.findall(plain_letters(prose))))
     pairs = [a + b for word in words for a, b in pairwise(f" {word} ")]
     if len(pairs) < FEWEST:
         return None

@@ -23,6 +23,7 @@ from ..base import ROWS
 from ..sides import texts_of
 from .base import Filter
 
+REACH = 1_000  # characters that a match may have; bounds the time for long answers
 SHIPPED = Path(__file__).with_name("patterns.yaml")
 Patterns = Mapping[str, tuple[str, ...]]
 
@@ -108,7 +109,7 @@ class Refusals(Filter):
         for kind, patterns in compiled:
             for text in texts:
                 for pattern in patterns:
-                    match = pattern.search(text)
+                    match = pattern.search(text[: self.within + REACH])
                     if match is not None and match.start() < self.within:
                         return kind, " ".join(match[0].split())
         return None

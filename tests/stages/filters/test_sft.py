@@ -149,7 +149,7 @@ def test_published_bounds_drop_what_is_good():
     essay = (
         "The old harbour lies at the end of a narrow street, and most of the boats that once "
         "filled it have gone. A few people still fish there. They leave before dawn, with nets "
-        "that their fathers mended! In winter the sea takes back part of the wall. Nobody knows how long it "
-        "will last, but every spring some men bring stones. Would you have stayed?"
+        "that their fathers mended! In winter the sea takes back part of the wall. Nobody knows "
+        "how long it will last, but every spring some men bring stones. Would you have stayed?"
     )
     assert reasons(own, answers(essay)) == [None]
