@@ -218,3 +218,32 @@ RULES = {
     "sentences": Rule(sentences, "below"),
 }
 """In the order in which they are tried."""
+
+REPEATS = "its text repeats itself"
+WORDS = {
+    "min_characters": "its text is empty",
+    "mojibake": "its text was decoded wrongly",
+    "percent_escapes": "its text is written in percent escapes",
+    "mixed_characters": "its letters and digits are mixed as in keys or at random",
+    "letter_pairs": "its letters do not look like words of any language",
+    "unfinished": "its last line breaks off",
+    **dict.fromkeys((name for name in RULES if name.startswith(("duplicate", "top"))), REPEATS),
+    "min_words": "it has too few words",
+    "max_words": "it has too many words",
+    "min_mean_word": "its words are too short",
+    "max_mean_word": "its words are too long",
+    "hashes": "it has too many #",
+    "ellipses": "it has too many ellipses",
+    "bullet_lines": "too many of its lines are items of a list",
+    "ellipsis_lines": "too many of its lines end with an ellipsis",
+    "alphabetic_words": "too few of its words have a letter",
+    "stop_words": "it has too few of the most frequent words of English",
+    "punctuated_lines": "too few of its lines end a sentence",
+    "short_lines": "too many of its lines are short",
+    "repeated_line_chars": REPEATS,
+    "line_breaks": "it has too many line breaks",
+    "lorem_ipsum": "it holds a filler text",
+    "curly_brackets": "it holds a curly bracket",
+    "sentences": "it has too few sentences",
+}
+"""What each broken rule says, as a clause."""

@@ -21,8 +21,8 @@ class Bounds(Filter):
     """Drops rows whose number lies outside."""
 
     words: ClassVar[Mapping[str, str]] = {
-        "too_low": "a number lies under its bound ({detail})",
-        "too_high": "a number lies over its bound ({detail})",
+        "too_low": "its number lies under the bound",
+        "too_high": "its number lies over the bound",
         "no_number": "it has no number where one is bounded",
     }
 

@@ -46,7 +46,7 @@ class Echo(Filter):
     """Drops rows whose answer is the instruction again."""
 
     words: ClassVar[Mapping[str, str]] = {
-        "echo": "its answer only says the instruction again ({detail})",
+        "echo": "its answer only says the instruction again",
         "copied_input": "its answer is the input again",
     }
 

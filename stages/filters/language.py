@@ -59,8 +59,8 @@ class Language(Filter):
     """Drops rows that are surely in another language than those wanted."""
 
     words: ClassVar[Mapping[str, str]] = {
-        "language": "it is in another language than those wanted ({detail})",
-        "unsure": "its language cannot be told with enough certainty ({detail})",
+        "language": "it is in another language than those wanted",
+        "unsure": "its language cannot be told with enough certainty",
     }
 
     keep: tuple[str, ...] = Field(min_length=1)

@@ -49,10 +49,10 @@ class Refusals(Filter):
     """Drops rows with an answer in which a pattern is found; its kind is the reason."""
 
     words: ClassVar[Mapping[str, str]] = {
-        "refusal": "it refuses: {detail}",
-        "model": "the model speaks of itself: {detail}",
-        "filler": "it is a phrase in place of an answer: {detail}",
-        "placeholder": "it was never filled in: {detail}",
+        "refusal": "it refuses",
+        "model": "the model speaks of itself",
+        "filler": "it is a phrase in place of an answer",
+        "placeholder": "it was never filled in",
     }
 
     patterns: Annotated[dict[str, tuple[str, ...]] | None, BeforeValidator(read_patterns)] = None

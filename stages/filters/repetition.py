@@ -35,8 +35,8 @@ class Repetition(Filter):
     """Drops rows with an answer that says the same again and again."""
 
     words: ClassVar[Mapping[str, str]] = {
-        "loop": "most of its words are the same words again and again ({detail})",
-        "ratio": "nearly the same comes again and again in it ({detail})",
+        "loop": "its words are the same words again and again",
+        "ratio": "nearly the same comes again and again in it",
     }
 
     side: Side = "answer"

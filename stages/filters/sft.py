@@ -19,7 +19,7 @@ from pydantic import Field
 from ..base import ROWS
 from ..sides import texts_of
 from ..text_facts import Text
-from ..text_rules import RULES, Rule
+from ..text_rules import RULES, WORDS, Rule
 from .base import Filter
 
 Bound = Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
@@ -30,9 +30,7 @@ Bound = Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
 class Sft(Filter):
     """Drops rows that break a rule; the first broken one is the reason."""
 
-    words: ClassVar[Mapping[str, str]] = {
-        name: f"its {name.replace('_', ' ')} lies beyond the bound ({{detail}})" for name in RULES
-    }
+    words: ClassVar[Mapping[str, str]] = WORDS
 
     side: Literal["answer", "instruction"] = "answer"
     from_words: int = Field(default=30, ge=0)

@@ -4,6 +4,8 @@ import io
 
 import pytest
 from rich.console import Console
+from tamis.pipeline.explain import explain
+from tamis.pipeline.explain_command import show_explanation
 from tamis.pipeline.finished import open_run
 from tamis.pipeline.load import load
 from tamis.pipeline.run import select
@@ -64,3 +66,18 @@ def test_it_is_printed(run):
 def test_values_stand_in_the_ledger(run):
     names = set(open_run(run.folder.path).ledger.column_names)
     assert {"text.letter_pairs", "echo.repeated", "language.probability", "loops.loop"} <= names
+
+
+def test_dropped_and_kept_rows_are_explained(run):
+    finished = open_run(run.folder.path)
+    table = finished.ledger
+    for step, said in {
+        "echo": "its answer only says the instruction again",
+        "refusals": "all rows that pass the filters are kept",
+    }.items():
+        outcome = "kept" if step == "refusals" else "dropped"
+        at = (table["step"].to_numpy() == step) & (table["outcome"].to_numpy() == outcome)
+        row_id = int(table["row_id"].to_numpy()[at][0])
+        console = Console(file=io.StringIO(), width=100)
+        console.print(show_explanation(explain(finished, row_id)))
+        assert said in console.file.getvalue()

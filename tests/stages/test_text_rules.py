@@ -6,7 +6,7 @@ it.
 
 import pytest
 from tamis.stages.text_facts import Text
-from tamis.stages.text_rules import RULES, c4_keeps
+from tamis.stages.text_rules import RULES, WORDS, c4_keeps
 
 TEN = "aaaaaaaaa"  # nine letters
 
@@ -164,3 +164,7 @@ def test_lines_that_c4_keeps():
     for line in ("He said so", "Said so.", "He said so...", "Please enable Javascript now.",
                  "Read our privacy policy first.", "a b " + "c" * 1001 + "."):  # fmt: skip
         assert not c4_keeps(line), line
+
+
+def test_every_rule_has_words():
+    assert set(WORDS) == set(RULES)
