@@ -55,6 +55,9 @@ PER_ROW = {
     "place": pa.int32(),  # knn: among the distinct rows with a vector, by sample_id
     "neighbours": pa.list_(pa.int32()),  # places of the nearest other rows, best first
     "similarity": pa.list_(pa.float32()),  # their cosines
+    "buckets": pa.list_(pa.int32()),  # ngrams: of the hash table, rising, that a row has n-grams in
+    "counts": pa.list_(pa.int32()),  # n-grams of the row in each of these
+    "tokens": pa.int32(),  # ngrams: words and runs of other signs
     "status": pa.string(),  # of the row: ok, truncated, or why there is no number
     "given.status": pa.string(),  # of the pass: ok or why not, as not_finite; null without one
     "alone.status": pa.string(),

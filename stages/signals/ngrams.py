@@ -1,0 +1,115 @@
+r"""Hashed n-gram counts of the text of each row, as DSIR makes them.
+
+The text in lower case is cut into words and runs of other signs, `\w+|[^\w\s]+` (the WordPunct
+tokens of NLTK), and every n-gram of 1 to `n` tokens, joined by spaces, counts in the bucket
+
+    sha256(n-gram) mod buckets
+
+of one table. A text of L tokens has 2 L - 1 n-grams up to n = 2. Source: Xie et al. 2023, arXiv
+2302.03169, and its code (p-lambda/dsir). A row keeps its buckets in rising order and the counts of
+these, and so a hundred or two numbers in place of 10,000. The n-grams of a part are told apart
+before they are hashed, which makes the published hash cheap enough to be the only one.
+
+Texts of several messages are joined by line breaks; an n-gram may reach from one into the next.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from ...scorers.signals import column_type
+from ..base import ROWS, Stage
+from .embedding import View, text_of
+
+TOKENS = re.compile(r"\w+|[^\w\s]+").findall
+COLUMNS = ("buckets", "counts", "tokens", "status")
+
+
+@final
+class Ngrams(Stage):
+    """Counts of n-grams by bucket, and of tokens."""
+
+    text: View = "both"
+    n: int = Field(default=2, ge=1)
+    """Tokens of the longest n-gram."""
+    buckets: int = Field(default=10_000, ge=1, lt=1 << 31)
+
+    @property
+    def reads(self) -> pa.Schema:
+        """The conversation."""
+        return pa.schema([ROWS.field("messages")])
+
+    @property
+    def adds(self) -> pa.Schema:
+        """Buckets and their counts, the tokens, and why a row has none."""
+        return pa.schema([(name, column_type(name)) for name in COLUMNS])
+
+    def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
+        """Return the wanted columns."""
+        texts = [text_of(messages, self.text) for messages in rows["messages"].to_pylist()]
+        words = [TOKENS(text.lower()) for text in texts]
+        lengths = np.array([len(row) for row in words], dtype=np.int64)
+        empty = pa.array(lengths == 0)
+        columns = {
+            "tokens": pa.array(lengths, pa.int32()),
+            "status": pa.array(np.where(lengths == 0, "no_text", "ok"), pa.string()),
+        }
+        if {"buckets", "counts"} & set(wanted):
+            row, bucket = hashed(words, self.n, self.buckets)
+            places, counts = np.unique(row * self.buckets + bucket, return_counts=True)
+            sizes = np.bincount(places // self.buckets, minlength=len(rows))
+            offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32())
+            for name, flat in (("buckets", places % self.buckets), ("counts", counts)):
+                values = pa.array(flat.astype(np.int32))
+                columns[name] = pa.ListArray.from_arrays(offsets, values, mask=empty)
+        return pa.table({name: columns[name] for name in wanted})
+
+
+class _Places(dict[str, int]):
+    """Gives every new word the next number."""
+
+    def __missing__(self, word: str) -> int:
+        place = self[word] = len(self)
+        return place
+
+
+def hashed(words: Sequence[Sequence[str]], n: int, buckets: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row and the bucket of every n-gram, two arrays of (n-grams,) int64.
+
+    Args:
+        words: the tokens of each row.
+        n: tokens of the longest n-gram.
+        buckets: how many there are.
+    """
+    places = _Places()
+    token = np.array([places[word] for row in words for word in row], dtype=np.int64)
+    row = np.repeat(np.arange(len(words)), np.array([len(own) for own in words], dtype=np.int64))
+    vocabulary = grams = list(places)
+    gram, owner = token, row
+    rows, found = [row], [_buckets(grams, buckets)[gram]]
+    for longer in range(1, n):
+        inside = owner[: len(row) - longer] == row[longer:]
+        pairs = gram[: len(inside)][inside] * len(vocabulary) + token[longer:][inside]
+        each, which = np.unique(pairs, return_inverse=True)
+        heads, tails = (each // max(len(vocabulary), 1)).tolist(), each % max(len(vocabulary), 1)
+        grams = [
+            f"{grams[head]} {vocabulary[tail]}"
+            for head, tail in zip(heads, tails.tolist(), strict=True)
+        ]
+        rows.append(owner[: len(inside)][inside])
+        found.append(_buckets(grams, buckets)[which])
+        # what no longer n-gram begins at is not looked at again
+        gram, owner = np.full(len(inside), -1), np.where(inside, owner[: len(inside)], -1)
+        gram[inside] = which
+    return np.concatenate(rows), np.concatenate(found)
+
+
+def _buckets(grams: Sequence[str], buckets: int) -> np.ndarray:
+    digests = [hashlib.sha256(gram.encode()).digest() for gram in grams]
+    numbers = [int.from_bytes(digest, "big") % buckets for digest in digests]
+    return np.array(numbers, dtype=np.int64)
