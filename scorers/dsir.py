@@ -3,9 +3,9 @@
     score(x) = log w(x) = sum over buckets b of count_b(x) (log(q_b + 1e-8) - log(p_b + 1e-8))
 
 with p the shares of the buckets in the pool and q those in the target, plus `pseudo_count` in each
-of the latter's. Source: Xie et al. 2023, arXiv 2302.03169, and its code (p-lambda/dsir), which draws
-rows in proportion to w, without replacement: the selector `sample`. The sum is not divided by the
-length, so a long row has a larger weight than half of it, for better or worse.
+of the latter's. Source: Xie et al. 2023, arXiv 2302.03169, and its code (p-lambda/dsir), which
+draws rows in proportion to w, without replacement: the selector `sample`. The sum is not divided by
+the length, so a long row has a larger weight than half of it, for better or worse.
 
 The published code drops rows of less than 100 tokens without a word, which leaves little of
 instruction data; here `min_tokens` is 0 and such rows have the status `too_short`. It fits p on the

@@ -2,10 +2,10 @@
 
     the next row is x with a probability in proportion to exp(score(x) / temperature)
 
-which is the order of score / temperature + a draw from the Gumbel distribution, largest first. With
-the log weights of `dsir` as the score this is DSIR (Xie et al. 2023, arXiv 2302.03169), with ratings
-QuRating's sample (Wettig et al. 2024, arXiv 2402.09739), there at a temperature of 1 to 2. A row's
-draw is a hash of seed and content: it depends on no other row, and copies of a row share it.
+which is the order of score / temperature + a draw from the Gumbel distribution, largest first.
+With the log weights of `dsir` as the score this is DSIR (Xie et al. 2023, arXiv 2302.03169), with
+ratings QuRating's sample (Wettig et al. 2024, arXiv 2402.09739), there at a temperature of 1 to 2.
+A row's draw is a hash of seed and content: it depends on no other row, and copies share it.
 
 By a list of one score for each of several targets, such as `dsir.by_target`, each target has its
 share of the budget, by the size of the targets unless `shares` says otherwise. They draw in their
