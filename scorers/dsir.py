@@ -13,7 +13,7 @@ first 100,000 x buckets n-grams of the pool, here on all.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import pyarrow as pa
@@ -62,7 +62,7 @@ class Dsir(Scorer):
         return schema(self.signal, "buckets", "counts", "tokens", "status")
 
     @property
-    def requires(self) -> Mapping[str, int]:
+    def requires(self) -> Mapping[str, Any]:
         """A table of the same size."""
         return {"buckets": self.buckets}
 

@@ -91,12 +91,9 @@ def scorer_off(golden: ScorerGolden) -> tuple[float, float]:
     scorer = lookup.find("scorers", golden.use)(**golden.settings)
     assert isinstance(scorer, Scorer)
     rows = _table(golden.rows, scorer.reads)
-    if scorer.targets:
-        reads = pa.schema([*scorer.target_reads, ("subtask", pa.string())])
-        aims = {name: _table(columns, reads) for name, columns in golden.targets.items()}
-        fitted: pa.Table | None = scorer.aim(aims)
-    else:
-        fitted = scorer.fit([rows]) if scorer.fits_pool else None
+    reads = pa.schema([*scorer.target_reads, ("subtask", pa.string())])
+    aims = {name: _table(columns, reads) for name, columns in golden.targets.items()}
+    fitted = scorer.known([rows], aims) if scorer.fits_pool or aims else None
     found = scorer(rows, fitted)
     off = [_apart(found[name].to_pylist(), want) for name, want in golden.expected.items()]
     return max(off), golden.tolerance
