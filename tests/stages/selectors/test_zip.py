@@ -60,8 +60,8 @@ def sentences(n, seed=0):
 def test_golden():
     """Two copies of a text of 16 signs, which takes 4 of 8 bits each, and one of 4 signs, 2 bits.
 
-    So a copy's own ratio, under 2, is smaller than the other's; but behind the first copy the second
-    adds next to nothing to be compressed, and the ratio of both is near 4: the other comes first.
+    So a copy's own ratio, under 2, is smaller than the other's. But behind the first copy the
+    second adds next to nothing to be compressed, and their ratio is near 4: the other comes first.
     """
     rng = np.random.default_rng(0)
     a = "".join(rng.choice(list("0123456789abcdef"), size=600))
