@@ -36,7 +36,8 @@ def assigned(distances: np.ndarray, densities: np.ndarray, alpha: float, c: floa
         s = _spread(distances, shares, alpha, c)
         filled = np.minimum(np.cumsum(shares, axis=1) / s, 1)
     filled[:, -1] = 1  # what is left goes to the last
-    return np.diff(filled, axis=1, prepend=0) / m
+    mass: np.ndarray = np.diff(filled, axis=1, prepend=0) / m
+    return mass
 
 
 def _spread(distances: np.ndarray, shares: np.ndarray, alpha: float, c: float) -> float:

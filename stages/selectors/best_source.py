@@ -3,8 +3,9 @@
 Several models or people have answered the same instructions. On a sample of the instructions that
 every source has answered, a source is worth the mean of the scores of its answers; all rows of the
 best one are kept. With the fit to the base model as the score (`grape`) this chooses how a whole
-dataset is answered. The means are compared where they can be: a source that has only answered easy
-instructions gains nothing by it.
+dataset is answered, from a few answers of each way, as Ren et al. 2025 (arXiv 2502.11779) do it by
+the likeness to the model's own answers. The means are compared where they can be: a source that has
+only answered easy instructions gains nothing by it.
 
 Rows without a score do not reach it, and count for no source. Of several answers of a source to one
 instruction the mean counts. Equal sources: the first by name.
