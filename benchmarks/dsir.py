@@ -4,10 +4,12 @@ The rows are made-up words, a few of them frequent and most of them rare as in a
 to 200 a row; another tenth of the vocabulary is frequent in the target. Three parts:
 
     theirs   the package `data-selection`: fit, weights, and the rows with the highest weights, with
-             --workers processes and without its lower bound of 100 tokens
-    ours     `tamis select` from the command line, with as many workers: reading, n-grams, weights,
-             the same choice, ledger and export; weights and rows are compared with theirs
-    many     --many short rows (those of benchmarks/million.py), a sample of 5 %
+             one process and with two, and without its lower bound of 100 tokens
+    ours     `tamis select` from the command line, with as many workers: start, reading, n-grams,
+             weights, the same choice, ledger and export; weights and rows are compared with theirs
+    many     --many short rows (those of benchmarks/million.py), a sample of 5 %, on two workers
+
+One worker is the engine `local`, several are Ray's, whose start takes some seconds of each run.
 
 Memory is the sum of what all processes of a run have for themselves (Pss).
 
@@ -69,7 +71,7 @@ def make_rows(path: Path, n: int, seed: int) -> None:
 
 def theirs(raw: Path, target: Path, folder: Path, n: int, workers: int) -> dict[str, Any]:
     """Run the package; return its seconds, weights and the places of the rows it chose."""
-    from data_selection import HashedNgramDSIR
+    from data_selection import HashedNgramDSIR  # of the developers' dependencies
 
     def text(row: dict[str, Any]) -> str:
         return f"{row['instruction']}\n{row['output']}"
@@ -109,14 +111,12 @@ def compare(folder: Path, rows: int, workers: int) -> dict[str, Any]:
     make_rows(target, TARGET_ROWS, 1)
     n = rows * 5 // 100
     other = theirs(raw, target, folder / "theirs", n, workers)
-    print("theirs", other["seconds"], "s", flush=True)
     own = ours(folder, raw, target, workers, "top_k")
-    print("ours", own, flush=True)
     ledger = pq.read_table(folder / "runs" / "ours" / "ledger.parquet").sort_by("row_id")
     weights = ledger["dsir.score"].to_numpy().astype(np.float64)
     kept = np.flatnonzero(np.array(ledger["outcome"].to_pylist()) == "kept").tolist()
     apart = np.abs(weights - other["weights"]) / np.maximum(np.abs(other["weights"]), 1)
-    return {
+    found = {
         "rows": rows,
         "workers": workers,
         "theirs_s": other["seconds"],
@@ -127,6 +127,8 @@ def compare(folder: Path, rows: int, workers: int) -> dict[str, Any]:
         "chosen": n,
         "chosen_by_both": len(other["chosen"] & set(kept)),
     }
+    print(json.dumps(found), flush=True)
+    return found
 
 
 def ours(
@@ -147,7 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="DSIR beside the published package.")
     parser.add_argument("--rows", type=int, default=100_000, help="0: without the comparison")
     parser.add_argument("--many", type=int, default=1_000_000, help="0: without the large run")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="of the comparison")
     parser.add_argument("--folder", type=Path, default=Path("dsir-benchmark"))
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/dsir.json")
     said = parser.parse_args()
@@ -155,15 +157,14 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {"load_before": os.getloadavg()[0], "cores": os.cpu_count()}
     if said.rows:
-        record["compared"] = compare(folder, said.rows, said.workers)
-        print(json.dumps(record["compared"]), flush=True)
+        record["compared"] = [compare(folder, said.rows, n) for n in said.workers]
     if said.many:
         pool, target = folder / f"pool-{said.many}.parquet", folder / "few.jsonl"
         if not pool.exists():
             make_pool(pool, said.many, 1)
         target.write_text("".join(POOL.read_text("utf-8").splitlines(keepends=True)[:100]))
-        found = ours(folder, pool, target, said.workers, "sample", report=True)
-        record["many"] = {"rows": said.many, "workers": said.workers} | found
+        found = ours(folder, pool, target, 2, "sample", report=True)
+        record["many"] = {"rows": said.many, "workers": 2} | found
         print(json.dumps(record["many"]), flush=True)
     said.out.write_text(json.dumps(record, indent=1) + "\n")
     print(f"written to {said.out}")

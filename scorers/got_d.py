@@ -20,7 +20,7 @@ are averaged. From these each row has its f, whatever chunk it was in:
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +32,7 @@ from .examples import check_length, example_vectors
 from .features import Features, there
 from .matrices import matrix
 from .signals import schema
-from .transport import target_potentials
+from .transport import check_installed, target_potentials
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,15 @@ class GotD(Scorer):
         """The embedding, and the hash by which rows are ordered."""
         ids = pa.schema([("sample_id", pa.string())])
         return pa.schema([*ids, *schema(self.signal, "embedding")])
+
+    def misfit(self, signal: Mapping[str, Any]) -> str:
+        """Return why it cannot work with its signal; asked before the pool is worked on.
+
+        Raises:
+            PlanError: POT is missing.
+        """
+        check_installed()
+        return super().misfit(signal)
 
     @property
     def fits_pool(self) -> bool:

@@ -1,8 +1,20 @@
 """Entropic optimal transport between two sets of rows of equal masses, by POT."""
 
+from importlib.util import find_spec
+
 import numpy as np
 
 from ..errors import PlanError
+
+
+def check_installed() -> None:
+    """Raise if POT is missing.
+
+    Raises:
+        PlanError: it is.
+    """
+    if find_spec("ot") is None:
+        raise PlanError("got_d needs POT, which is not installed: pip install 'tamis[ot]'")
 
 
 def target_potentials(
@@ -22,10 +34,9 @@ def target_potentials(
     Raises:
         PlanError: POT is missing.
     """
-    try:
-        import ot  # an extra, and takes seconds
-    except ImportError as error:
-        raise PlanError("got_d needs POT: pip install 'tamis[ot]'") from error
+    check_installed()
+    import ot  # an extra, and takes seconds
+
     n, m = cost.shape
     _, found = ot.bregman.sinkhorn_log(
         np.full(n, 1 / n),

@@ -110,6 +110,11 @@ def hashed(words: Sequence[Sequence[str]], n: int, buckets: int) -> tuple[np.nda
 
 
 def _buckets(grams: Sequence[str], buckets: int) -> np.ndarray:
-    digests = [hashlib.sha256(gram.encode()).digest() for gram in grams]
-    numbers = [int.from_bytes(digest, "big") % buckets for digest in digests]
-    return np.array(numbers, dtype=np.int64)
+    """The bucket of each n-gram: its hash is a number of four 64-bit digits, highest first."""
+    digests = b"".join([hashlib.sha256(gram.encode()).digest() for gram in grams])
+    digits = np.frombuffer(digests, ">u8").reshape(-1, 4).astype(np.uint64)
+    size, base = np.uint64(buckets), np.uint64((1 << 64) % buckets)
+    rest = np.zeros(len(digits), np.uint64)
+    for digit in digits.T:
+        rest = (rest * base + digit % size) % size  # below 2^63, as buckets are below 2^31
+    return rest.astype(np.int64)

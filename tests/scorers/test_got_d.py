@@ -3,7 +3,8 @@ import logging
 import numpy as np
 import pyarrow as pa
 import pytest
-from tamis.errors import DataError
+from tamis.errors import DataError, PlanError
+from tamis.scorers import transport
 from tamis.scorers.got_d import GotD, calibrated, potential
 from tamis.tests.scorers.test_transport import exact
 from tamis.tests.scorers.test_tsds import target, vectors
@@ -122,3 +123,10 @@ def test_rows_without_a_vector():
     assert len(scorer(empty, state)) == 0
     with pytest.raises(ValueError, match="each once"):
         GotD(target=["a", "a"])
+
+
+def test_that_pot_is_missing_is_said_before_the_pool_is_worked_on(monkeypatch):
+    assert GotD(target="t").misfit({}) == ""
+    monkeypatch.setattr(transport, "find_spec", lambda name: None)
+    with pytest.raises(PlanError, match=r"pip install 'tamis\[ot\]'"):
+        GotD(target="t").misfit({})

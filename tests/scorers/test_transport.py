@@ -1,10 +1,9 @@
-import builtins
-
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 from tamis.errors import PlanError
-from tamis.scorers.transport import target_potentials
+from tamis.scorers import transport
+from tamis.scorers.transport import check_installed, target_potentials
 
 
 def exact(cost, a, b):
@@ -30,13 +29,7 @@ def test_it_says_how_far_off_it_is():
 
 
 def test_without_pot(monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *rest, **more):
-        if name == "ot":
-            raise ImportError(name)
-        return real(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(PlanError, match=r"needs POT: pip install 'tamis\[ot\]'"):
-        target_potentials(np.ones((2, 2)), 0.1, 1, 0.1)
+    monkeypatch.setattr(transport, "find_spec", lambda name: None)
+    for asked in (check_installed, lambda: target_potentials(np.ones((2, 2)), 0.1, 1, 0.1)):
+        with pytest.raises(PlanError, match=r"needs POT, .*: pip install 'tamis\[ot\]'"):
+            asked()
