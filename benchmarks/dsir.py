@@ -1,10 +1,11 @@
 """DSIR beside the published package, on the same rows in the same run; and over a million rows.
 
 The rows are made-up words, a few of them frequent and most of them rare as in a language (Zipf), 20
-to 200 a row; another tenth of the vocabulary is frequent in the target. Three parts:
+to 200 a row; another tenth of the vocabulary is frequent in the target. Parts:
 
     theirs   the package `data-selection`: fit, weights, and the rows with the highest weights, with
              one process and with two, and without its lower bound of 100 tokens
+    work     the same work by our stages in one process: reading the file, n-grams, weights, choice
     ours     `tamis select` from the command line, with as many workers: start, reading, n-grams,
              weights, the same choice, ledger and export; weights and rows are compared with theirs
     many     --many short rows (those of benchmarks/million.py), a sample of 5 %, on two workers
@@ -22,18 +23,28 @@ Writes benchmarks/results/dsir.json, or what --out names.
 import argparse
 import json
 import os
+import resource
 import shutil
 import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from tamis.benchmarks.million import POOL, make_pool, run
+from tamis.scorers.dsir import Dsir
+from tamis.stages.base import ROWS
+from tamis.stages.signals.ngrams import Ngrams
 
 ROOT = Path(__file__).resolve().parent.parent
 VOCABULARY = 50_000
 TARGET_ROWS = 1_000
+WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 OURS = """
 name: ours
@@ -91,6 +102,7 @@ def theirs(raw: Path, target: Path, folder: Path, n: int, workers: int) -> dict[
     dsir.compute_importance_weights()
     dsir.resample(str(folder / "out"), n, cache_dir=str(folder / "chosen"), top_k=True)
     seconds = time.perf_counter() - began
+    cpu = sum(sum(resource.getrusage(who)[:2]) for who in WHO)
     weights: dict[int, float] = {}
     for shard in range(workers):  # row i is in shard i mod workers
         found = np.load(folder / "cache" / "log_importance_weights" / f"{shard}.npy")
@@ -98,9 +110,43 @@ def theirs(raw: Path, target: Path, folder: Path, n: int, workers: int) -> dict[
     lines = [line for file in (folder / "out").rglob("*.jsonl") for line in file.open()]
     return {
         "seconds": round(seconds, 1),
+        "cpu_s": round(cpu, 1),
         "weights": np.array([weights[place] for place in range(len(weights))]),
         "chosen": {json.loads(line)["place"] for line in lines},
     }
+
+
+def work(raw: Path, target: Path, n: int) -> tuple[float, set[int]]:
+    """Do the same work by the stages alone; return the seconds and the places of the rows."""
+    began = time.perf_counter()
+    signal, scorer = Ngrams(), Dsir(target="examples")
+    pool, aim = ([signal_of(signal, part) for part in parts(path)] for path in (raw, target))
+    fitted = scorer.fit_to_targets(pool, {"examples": pa.concat_tables(aim).combine_chunks()})
+    scores = pa.concat_tables([scorer(rows, fitted) for rows in pool])["score"].to_numpy()
+    chosen = np.argsort(-scores, kind="stable")[:n]
+    return round(time.perf_counter() - began, 1), set(chosen.tolist())
+
+
+def parts(path: Path) -> Iterator[pa.Table]:
+    """Yield the rows of a file as conversations, 1,024 at a time."""
+    schema = pa.schema([ROWS.field("messages")])
+    with path.open() as file:
+        while lines := list(islice(file, 1024)):
+            rows = [json.loads(line) for line in lines]
+            pairs = (("user", "instruction"), ("assistant", "output"))
+            yield pa.Table.from_pylist(
+                [
+                    {"messages": [{"role": role, "content": row[name]} for role, name in pairs]}
+                    for row in rows
+                ],
+                schema=schema,
+            )
+
+
+def signal_of(signal: Ngrams, rows: pa.Table) -> pa.Table:
+    """The columns of a signal under its name."""
+    made = signal(rows, signal.adds.names)
+    return made.rename_columns([f"ngrams.{name}" for name in made.column_names])
 
 
 def compare(folder: Path, rows: int, workers: int) -> dict[str, Any]:
@@ -110,20 +156,29 @@ def compare(folder: Path, rows: int, workers: int) -> dict[str, Any]:
         make_rows(raw, rows, 0)
     make_rows(target, TARGET_ROWS, 1)
     n = rows * 5 // 100
-    other = theirs(raw, target, folder / "theirs", n, workers)
+    # in a process of its own: where NLTK has cut a text before, its pattern cannot be pickled
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+        other = apart.submit(theirs, raw, target, folder / "theirs", n, workers).result()
+    work_s, same = work(raw, target, n)
+    before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     own = ours(folder, raw, target, workers, "top_k")
+    cpu = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before
     ledger = pq.read_table(folder / "runs" / "ours" / "ledger.parquet").sort_by("row_id")
     weights = ledger["dsir.score"].to_numpy().astype(np.float64)
     kept = np.flatnonzero(np.array(ledger["outcome"].to_pylist()) == "kept").tolist()
-    apart = np.abs(weights - other["weights"]) / np.maximum(np.abs(other["weights"]), 1)
+    off = np.abs(weights - other["weights"]) / np.maximum(np.abs(other["weights"]), 1)
     found = {
         "rows": rows,
         "workers": workers,
         "theirs_s": other["seconds"],
         "ours_s": own["seconds"],
-        "times_faster": round(other["seconds"] / own["seconds"], 1),
+        "work_s": work_s,
+        "work_times_faster": round(other["seconds"] / work_s, 1) if workers == 1 else None,
+        "work_chosen_by_both": len(other["chosen"] & same),
+        "run_times_faster": round(other["seconds"] / own["seconds"], 1),
+        "cpu_s": {"theirs": other["cpu_s"], "ours": round(cpu, 1)},  # of Ray's workers not all
         "ours_memory_gb": own["memory_gb"],
-        "weights_apart_relative": float(apart.max()),  # ours are kept as float32
+        "weights_apart_relative": float(off.max()),  # ours are kept as float32
         "chosen": n,
         "chosen_by_both": len(other["chosen"] & set(kept)),
     }

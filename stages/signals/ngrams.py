@@ -16,10 +16,12 @@ Texts of several messages are joined by line breaks; an n-gram may reach from on
 import hashlib
 import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from ...scorers.signals import column_type
@@ -70,14 +72,6 @@ class Ngrams(Stage):
         return pa.table({name: columns[name] for name in wanted})
 
 
-class _Places(dict[str, int]):
-    """Gives every new word the next number."""
-
-    def __missing__(self, word: str) -> int:
-        place = self[word] = len(self)
-        return place
-
-
 def hashed(words: Sequence[Sequence[str]], n: int, buckets: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the row and the bucket of every n-gram, two arrays of (n-grams,) int64.
 
@@ -86,21 +80,20 @@ def hashed(words: Sequence[Sequence[str]], n: int, buckets: int) -> tuple[np.nda
         n: tokens of the longest n-gram.
         buckets: how many there are.
     """
-    places = _Places()
-    token = np.array([places[word] for row in words for word in row], dtype=np.int64)
+    flat = pa.array(list(chain.from_iterable(words)), pa.string()).cast(pa.binary())
+    coded = flat.dictionary_encode()
+    vocabulary = grams = coded.dictionary
+    token = np.asarray(coded.indices, dtype=np.int64)
     row = np.repeat(np.arange(len(words)), np.array([len(own) for own in words], dtype=np.int64))
-    vocabulary = grams = list(places)
     gram, owner = token, row
     rows, found = [row], [_buckets(grams, buckets)[gram]]
     for longer in range(1, n):
         inside = owner[: len(row) - longer] == row[longer:]
-        pairs = gram[: len(inside)][inside] * len(vocabulary) + token[longer:][inside]
+        size = max(len(vocabulary), 1)
+        pairs = gram[: len(inside)][inside] * size + token[longer:][inside]
         each, which = np.unique(pairs, return_inverse=True)
-        heads, tails = (each // max(len(vocabulary), 1)).tolist(), each % max(len(vocabulary), 1)
-        grams = [
-            f"{grams[head]} {vocabulary[tail]}"
-            for head, tail in zip(heads, tails.tolist(), strict=True)
-        ]
+        heads, tails = grams.take(pa.array(each // size)), vocabulary.take(pa.array(each % size))
+        grams = pc.binary_join_element_wise(heads, tails, b" ")
         rows.append(owner[: len(inside)][inside])
         found.append(_buckets(grams, buckets)[which])
         # what no longer n-gram begins at is not looked at again
@@ -109,9 +102,9 @@ def hashed(words: Sequence[Sequence[str]], n: int, buckets: int) -> tuple[np.nda
     return np.concatenate(rows), np.concatenate(found)
 
 
-def _buckets(grams: Sequence[str], buckets: int) -> np.ndarray:
+def _buckets(grams: pa.Array, buckets: int) -> np.ndarray:
     """The bucket of each n-gram: its hash is a number of four 64-bit digits, highest first."""
-    digests = b"".join([hashlib.sha256(gram.encode()).digest() for gram in grams])
+    digests = b"".join([hashlib.sha256(gram).digest() for gram in grams.to_pylist()])
     digits = np.frombuffer(digests, ">u8").reshape(-1, 4).astype(np.uint64)
     size, base = np.uint64(buckets), np.uint64((1 << 64) % buckets)
     rest = np.zeros(len(digits), np.uint64)
