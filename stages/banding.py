@@ -39,7 +39,9 @@ class Bands:
         if not len(there):
             return
         sums = np.add.reduceat(mix(owner.astype(np.uint64) + np.uint64(1)), starts[:-1])
-        _, first = np.unique(np.stack([sums[there], sizes[there].astype(np.uint64)]), axis=1, return_index=True)
+        _, first = np.unique(
+            np.stack([sums[there], sizes[there].astype(np.uint64)]), axis=1, return_index=True
+        )
         for bucket in there[np.sort(first)].tolist():
             yield np.sort(owner[starts[bucket] : starts[bucket + 1]])
 

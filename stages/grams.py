@@ -9,6 +9,7 @@ nothing but its words.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -69,9 +70,7 @@ def whole_hashes(words: Lists) -> np.ndarray:
     """Return the hash of all words of each row, (rows,) uint64; not that of so many in a row."""
     bytes_ = np.ascontiguousarray(words.values).tobytes()
     bounds = (8 * words.starts).tolist()
-    found = [
-        xxhash.xxh3_64_intdigest(bytes_[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)
-    ]
+    found = [xxhash.xxh3_64_intdigest(bytes_[a:b]) for a, b in pairwise(bounds)]
     return np.array(found, np.uint64)
 
 

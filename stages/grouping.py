@@ -85,9 +85,7 @@ def group_columns(rows: pa.Table, groups: pa.Table) -> dict[str, pa.Array]:
     known = groups["sample_id"].combine_chunks()
     places = places_of(rows["sample_id"], known)
     places = pa.array(places, mask=places < 0)
-    found = {
-        name: groups[name].combine_chunks().take(places) for name in groups.column_names[1:]
-    }
+    found = {name: groups[name].combine_chunks().take(places) for name in groups.column_names[1:]}
     found["group"] = pc.coalesce(found["group"], ids)
     found["size"] = pc.coalesce(found["size"], pa.scalar(1, pa.int32()))
     return found
@@ -99,7 +97,8 @@ def _rank(ids: pa.Array) -> np.ndarray:
     order = np.asarray(pc.sort_indices(coded.dictionary), dtype=np.int64)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    return rank[np.asarray(coded.indices)]
+    found: np.ndarray = rank[np.asarray(coded.indices)]
+    return found
 
 
 def said(groups: pa.Table | None) -> str:

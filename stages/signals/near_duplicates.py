@@ -93,7 +93,11 @@ class NearDuplicates(Stage):
 
     def _read(self, pool: Iterable[pa.Table]) -> tuple[pa.Array, Bands]:
         """The ids of all rows, and their bands."""
-        ids, keys, counts = [pa.array([], pa.string())], [np.empty(0, np.uint64)], [np.empty(0, int)]
+        ids, keys, counts = (
+            [pa.array([], pa.string())],
+            [np.empty(0, np.uint64)],
+            [np.empty(0, int)],
+        )
         for table in pool:
             ids += table["sample_id"].chunks
             column = table[f"{self.of}.bands"].combine_chunks()
