@@ -60,7 +60,7 @@ def signatures(grams: Lists, drawn: np.ndarray) -> np.ndarray:
 
 def bands(signatures: np.ndarray, count: int) -> np.ndarray:
     """Return a hash of each band of signatures, and of its place, (rows, count) uint64."""
-    pieces = signatures.reshape(len(signatures), count, -1)
+    pieces = signatures.reshape(len(signatures), count, signatures.shape[1] // count)
     total = np.broadcast_to(np.arange(1, count + 1, dtype=np.uint64), pieces.shape[:2])
     for place in range(pieces.shape[2]):
         total = total * np.uint64(MULTIPLIER) + pieces[:, :, place]
