@@ -25,7 +25,7 @@ class Representatives(Selector):
     """Keeps the best rows of each group, whatever the budget."""
 
     words: ClassVar[Mapping[str, str]] = {
-        DUPLICATE: "it is of the same group as a row that comes before it and is kept, {detail}"
+        DUPLICATE: "{detail} of the same group comes before it and passes"
     }
 
     column: str
