@@ -60,10 +60,11 @@ def gram_hashes(words: Lists, n: int) -> Lists:
     count = np.maximum(words.lengths - n + 1, 0)
     starts = np.concatenate([[0], np.cumsum(count)])
     first = np.arange(starts[-1]) + np.repeat(words.starts[:-1] - starts[:-1], count)
-    total = np.zeros(len(first), np.uint64)
+    n_windows = max(len(words.values) - n + 1, 0)
+    total = np.zeros(n_windows, np.uint64)
     for place in range(n):
-        total = total * np.uint64(MULTIPLIER) + words.values[first + place]
-    return Lists(mix(total), starts)
+        total = total * np.uint64(MULTIPLIER) + words.values[place : place + n_windows]
+    return Lists(mix(total[first]), starts)
 
 
 def whole_hashes(words: Lists) -> np.ndarray:

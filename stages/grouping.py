@@ -4,21 +4,35 @@ A group is named by the smallest sample_id in it, so its name depends on no orde
 linked with no other is a group of one, and is left out of the state.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 from scipy import sparse
-
-from .base import ROWS
-from .points import places_of
 
 GROUPS = pa.schema(
     [
-        ROWS.field("sample_id"),
+        ("key", pa.uint64()),  # hash of a sample_id, rising
         ("group", pa.string()),  # the smallest sample_id of its rows
         ("size", pa.int32()),  # rows of the group
     ]
 )
+
+
+class Several(NamedTuple):
+    """The rows in groups of several.
+
+    Attributes:
+        rows: (some,) which.
+        first: (some,) of each the row that its group is named after.
+        size: (some,) rows of its group.
+    """
+
+    rows: np.ndarray
+    first: np.ndarray
+    size: np.ndarray
 
 
 def buckets(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -39,8 +53,8 @@ def linked(n: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return found
 
 
-def named(ids: pa.Array, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the rows in groups of several, and of each the first row of its group, and its size.
+def several(ids: pa.Array, labels: np.ndarray) -> Several:
+    """Return the rows that are not alone in their group.
 
     Args:
         ids: (rows,) sample_id.
@@ -54,24 +68,24 @@ def named(ids: pa.Array, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     begins[1:] = np.diff(own[order]) > 0
     first = np.empty(len(order), np.int64)
     first[order] = rows[order[np.flatnonzero(begins)]][np.cumsum(begins) - 1]
-    return rows, first, size[rows]
+    return Several(rows, first, size[rows])
 
 
-def state(ids: pa.Array, labels: np.ndarray) -> pa.Table:
-    """Return the groups of several rows, one line per distinct row in the order of sample_id."""
-    rows, first, size = named(ids, labels)
-    columns = [ids.take(pa.array(rows)), ids.take(pa.array(first)), pa.array(size, pa.int32())]
-    return distinct(pa.table(columns, schema=GROUPS))
+def state(ids: pa.Array, found: Several, **more: np.ndarray) -> pa.Table:
+    """Return the groups of several rows, one line for each sample_id in the order of its hash.
 
-
-def distinct(lines: pa.Table) -> pa.Table:
-    """Return the first line of each sample_id, in their order."""
-    order = pc.sort_indices(lines["sample_id"])
-    lines = lines.take(order).combine_chunks()
-    ids = lines["sample_id"]
-    new = np.ones(len(lines), dtype=bool)
-    new[1:] = np.asarray(pc.not_equal(ids[1:], ids[:-1]))
-    return lines.filter(pa.array(new)).combine_chunks()
+    Args:
+        ids: (rows,) sample_id.
+        found: from `several`.
+        more: further columns, a value for each of its rows.
+    """
+    own = ids.take(pa.array(found.rows))
+    keys, at = np.unique(_keys(own), return_index=True)
+    group, size = ids.take(pa.array(found.first[at])), pa.array(found.size[at], pa.int32())
+    lines = pa.table([pa.array(keys), group, size], schema=GROUPS)
+    for name, values in more.items():
+        lines = lines.append_column(name, pa.array(values[at]))
+    return lines
 
 
 def group_columns(rows: pa.Table, groups: pa.Table) -> dict[str, pa.Array]:
@@ -82,22 +96,14 @@ def group_columns(rows: pa.Table, groups: pa.Table) -> dict[str, pa.Array]:
         groups: from `state`.
     """
     ids = rows["sample_id"].combine_chunks()
-    known = groups["sample_id"].combine_chunks()
-    places = places_of(rows["sample_id"], known)
-    places = pa.array(places, mask=places < 0)
-    found = {name: groups[name].combine_chunks().take(places) for name in groups.column_names[1:]}
+    keys, known = _keys(ids), groups["key"].to_numpy()
+    places = np.searchsorted(known, keys)
+    there = np.append(known, 0)[places] == keys
+    there &= places < len(known)
+    at = pa.array(places, mask=~there)
+    found = {name: groups[name].combine_chunks().take(at) for name in groups.column_names[1:]}
     found["group"] = pc.coalesce(found["group"], ids)
     found["size"] = pc.coalesce(found["size"], pa.scalar(1, pa.int32()))
-    return found
-
-
-def _rank(ids: pa.Array) -> np.ndarray:
-    """(rows,) the place of each id among the distinct ones."""
-    coded = ids.dictionary_encode()
-    order = np.asarray(pc.sort_indices(coded.dictionary), dtype=np.int64)
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    found: np.ndarray = rank[np.asarray(coded.indices)]
     return found
 
 
@@ -108,3 +114,19 @@ def said(groups: pa.Table | None) -> str:
     sizes = dict(zip(groups["group"].to_pylist(), groups["size"].to_pylist(), strict=True))
     rows = sum(sizes.values())
     return f"{rows:,} rows in {len(sizes):,} groups of several"
+
+
+def _keys(ids: pa.Array) -> np.ndarray:
+    """(rows,) uint64: a hash of each id. Of a million no two share one, but by 3 in 10^8."""
+    own = [xxhash.xxh3_64_intdigest(name) for name in ids.cast(pa.binary()).to_pylist()]
+    return np.array(own, np.uint64)
+
+
+def _rank(ids: pa.Array) -> np.ndarray:
+    """(rows,) the place of each id among the distinct ones."""
+    coded = ids.dictionary_encode()
+    order = np.asarray(pc.sort_indices(coded.dictionary), dtype=np.int64)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    found: np.ndarray = rank[np.asarray(coded.indices)]
+    return found

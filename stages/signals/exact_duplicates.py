@@ -8,7 +8,7 @@ instruction has. With `punctuation: ignore` 2+2 and 2-2 are the same.
     size   how many rows these are
 
 Memory of `fit`: about 60 bytes per row, hashes and ids; the texts of one part at a time. Of rows in
-groups of several about 100 bytes more, which workers get as well.
+groups of several about 100 bytes more, of which workers get half.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ import xxhash
 
 from ...scorers.signals import column_type
 from ..base import ROWS, Stage
-from ..grouping import group_columns, said, state
+from ..grouping import group_columns, said, several, state
 from ..plain_text import Punctuation, Side, compared
 
 
@@ -57,7 +57,8 @@ class ExactDuplicates(Stage):
             own = [xxhash.xxh3_128_digest(text) for text in texts.to_pylist()]
             hashes.append(pa.array(own, pa.binary(16)))
         coded = pa.concat_arrays(hashes).dictionary_encode()
-        return state(pa.concat_arrays(ids), np.asarray(coded.indices))
+        every = pa.concat_arrays(ids)
+        return state(every, several(every, np.asarray(coded.indices)))
 
     def found(self) -> str:
         """Return how many rows are in groups of several."""

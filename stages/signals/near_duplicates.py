@@ -24,7 +24,7 @@ from pydantic import Field
 from ...scorers.signals import column_type
 from ..banding import Bands, agreement, alike
 from ..base import ROWS, Stage
-from ..grouping import distinct, group_columns, linked, named, said, state
+from ..grouping import group_columns, linked, said, several, state
 
 
 @final
@@ -59,7 +59,7 @@ class NearDuplicates(Stage):
         """Return the groups of several rows; reads once, with `threshold` twice."""
         ids, bands = self._read(pool)
         if self.threshold is None:
-            return state(ids, linked(len(ids), *bands.links()))
+            return state(ids, several(ids, linked(len(ids), *bands.links())))
         shared = list(bands.shared())
         some = np.unique(_joined(shared))
         signatures = self._signatures(pool, some)
@@ -67,13 +67,9 @@ class NearDuplicates(Stage):
             alike(rows, signatures[np.searchsorted(some, rows)], self.threshold) for rows in shared
         ]
         left, right = (_joined([link[side] for link in links]) for side in (0, 1))
-        labels = linked(len(ids), left, right)
-        rows, first, _ = named(ids, labels)
-        like = agreement(*(signatures[np.searchsorted(some, own)] for own in (rows, first)))
-        groups = state(ids, labels)
-        jaccard = pa.table({"sample_id": ids.take(pa.array(rows)), "jaccard": like})
-        column = distinct(jaccard)["jaccard"].cast(pa.float32())
-        return groups.append_column("jaccard", column)
+        found = several(ids, linked(len(ids), left, right))
+        both = (signatures[np.searchsorted(some, rows)] for rows in (found.rows, found.first))
+        return state(ids, found, jaccard=agreement(*both).astype(np.float32))
 
     def found(self) -> str:
         """Return how many rows are in groups of several."""

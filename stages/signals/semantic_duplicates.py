@@ -25,7 +25,7 @@ from ...errors import DataError
 from ...scorers.features import Features, signal_column
 from ...scorers.signals import column_type
 from ..base import ROWS, Stage
-from ..grouping import distinct, group_columns, named, said, state
+from ..grouping import group_columns, said, several, state
 from ..likes import alike
 from ..points import Placed, Points, places_of
 
@@ -89,7 +89,9 @@ class SemanticDuplicates(Stage):
             _, first = np.unique(own, return_index=True)
             labels[members] = members[first[own]]
             near[members] = np.where(single[members], likest, 1.0)
-        return _state(placed, labels, near)
+        ids = placed.ids.take(pa.array(placed.of_rows))
+        found = several(ids, labels[placed.of_rows])
+        return state(ids, found, cosine=near[placed.of_rows[found.rows]])
 
     def found(self) -> str:
         """Return how many rows are in groups of several."""
@@ -138,14 +140,3 @@ class SemanticDuplicates(Stage):
                 f"{numbers:,} numbers take {needed:,} MB, and memory_mb is {self.memory_mb}; set "
                 f"memory_mb to {needed} or more, or take fewer rows or shorter vectors"
             )
-
-
-def _state(placed: Placed, labels: np.ndarray, near: np.ndarray) -> pa.Table:
-    """The groups of rows, of which several may be at one place, and the cosine of each place."""
-    ids, own = placed.ids.take(pa.array(placed.of_rows)), labels[placed.of_rows]
-    groups = state(ids, own)
-    rows, _, _ = named(ids, own)
-    some = pa.array(rows)
-    cosine = pa.array(near[placed.of_rows[rows]])
-    lines = distinct(pa.table({"sample_id": ids.take(some), "cosine": cosine}))
-    return groups.append_column("cosine", lines["cosine"])

@@ -3,11 +3,10 @@ import pyarrow as pa
 from tamis.stages.grouping import (
     GROUPS,
     buckets,
-    distinct,
     group_columns,
     linked,
-    named,
     said,
+    several,
     state,
 )
 
@@ -29,40 +28,36 @@ def test_rows_hang_together_however_many_links_apart():
 
 
 def test_groups_are_named_by_their_smallest_id():
-    rows, first, size = named(IDS, LABELS)
+    rows, first, size = several(IDS, LABELS)
     assert rows.tolist() == [0, 1, 2, 4, 5]
     assert IDS.take(pa.array(first)).to_pylist() == ["c", "b", "c", "c", "b"]
     assert size.tolist() == [3, 2, 3, 3, 2]
 
 
 def test_the_state_leaves_lonely_rows_out():
-    found = state(IDS, LABELS)
+    found = state(IDS, several(IDS, LABELS))
     assert found.schema == GROUPS
-    assert found.to_pylist() == [
-        {"sample_id": "b", "group": "b", "size": 2},
-        {"sample_id": "c", "group": "c", "size": 3},
-        {"sample_id": "d", "group": "c", "size": 3},
-        {"sample_id": "e", "group": "c", "size": 3},
-    ]
+    assert sorted(found["group"].to_pylist()) == ["b", "c", "c", "c"]
+    assert found["key"].to_pylist() == sorted(found["key"].to_pylist())
     order = np.array([5, 3, 1, 0, 4, 2])
-    assert state(IDS.take(pa.array(order)), LABELS[order] + 5).equals(found)
-    assert len(state(pa.array([], pa.string()), np.empty(0, int))) == 0
+    turned = IDS.take(pa.array(order))
+    assert state(turned, several(turned, LABELS[order] + 5)).equals(found)
+    nothing = pa.array([], pa.string())
+    assert len(state(nothing, several(nothing, np.empty(0, int)))) == 0
 
 
 def test_columns_of_rows():
     rows = pa.table({"sample_id": ["a", "e", "b"]})
-    lines = state(IDS, LABELS).append_column("jaccard", pa.array([1.0, 1.0, 0.8, 0.9]))
-    found = group_columns(rows, lines)
-    assert found["group"].to_pylist() == ["a", "c", "b"]
-    assert found["size"].to_pylist() == [1, 3, 2]
-    assert found["jaccard"].to_pylist() == [None, 0.9, 1.0]
-
-
-def test_the_first_of_the_same():
-    lines = pa.table({"sample_id": ["b", "a", "b"], "x": [1, 2, 1]})
-    assert distinct(lines).to_pylist() == [{"sample_id": "a", "x": 2}, {"sample_id": "b", "x": 1}]
+    found = several(IDS, LABELS)
+    lines = state(IDS, found, jaccard=np.array([0.5, 0.25, 0.75, 1.0, 0.25]))  # of d, b, e, c, b
+    columns = group_columns(rows, lines)
+    assert columns["group"].to_pylist() == ["a", "c", "b"]
+    assert columns["size"].to_pylist() == [1, 3, 2]
+    assert columns["jaccard"].to_pylist() == [None, 0.75, 0.25]
+    alone = group_columns(rows, lines.slice(0, 0))
+    assert alone["group"].to_pylist() == ["a", "e", "b"] and alone["size"].to_pylist() == [1] * 3
 
 
 def test_in_words():
-    assert said(state(IDS, LABELS)) == "5 rows in 2 groups of several"
+    assert said(state(IDS, several(IDS, LABELS))) == "5 rows in 2 groups of several"
     assert said(None) == ""

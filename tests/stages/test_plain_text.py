@@ -1,6 +1,6 @@
 import pyarrow as pa
 import pytest
-from tamis.stages.plain_text import compared, plain, texts, words
+from tamis.stages.plain_text import _plain_unicode, compared, plain, texts, words
 from tamis.tests.conversations import conversations, pairs, said
 
 TALK = conversations(
@@ -33,7 +33,11 @@ def test_a_slice_is_what_it_is():
     ("text", "kept", "ignored"),
     [
         ("  Hello,\t\nWORLD! ", "hello, world!", "hello world"),
-        ("ＡＢＣ ﬁne ²", "abc fine 2", "abc fine 2"),  # NFKC
+        (
+            "\uff21\uff22\uff23 \ufb01ne \u00b2",
+            "abc fine 2",
+            "abc fine 2",
+        ),  # NFKC: wide letters, a ligature
         ("soft\u00adhyphen zero\u200bwidth", "softhyphen zerowidth", "softhyphen zerowidth"),
         ("a\u00a0b\u2003c", "a b c", "a b c"),  # white space that is not ASCII
         ("2+2 = 4", "2+2 = 4", "2 2 4"),
@@ -58,3 +62,19 @@ def test_sides_do_not_run_into_each_other():
     whole = compared(rows, "both", "keep").to_pylist()
     assert whole[0] != whole[1]
     assert compared(rows, "answer", "keep").to_pylist() == ["c", "b c"]
+
+
+def test_ascii_has_a_way_of_its_own_that_gives_the_same():
+    """Every sign of ASCII between and beside letters, with a row of another script and without."""
+    signs = [
+        f"{a}A{chr(i)}b{chr(i)}{chr(i)} C{z}" for i in range(128) for a in " x" for z in (" ", "")
+    ]
+    for how in ("keep", "ignore"):
+        alone = plain(pa.array(signs), how)
+        assert alone.equals(_plain_unicode(pa.array(signs), how))
+        mixed = plain(pa.array([*signs, "É "]), how)
+        assert mixed.to_pylist() == [*alone.to_pylist(), "é"]
+        assert plain(pa.array(["X y", *signs]).slice(1), how).equals(alone)
+        split = words(mixed).to_pylist()
+        assert split == [*words(alone).to_pylist(), ["é"]]
+        assert split[:-1] == [text.split() for text in alone.to_pylist()]

@@ -62,6 +62,6 @@ def test_promises(fields):
 
 
 def test_in_words():
-    _, reasons, choice = chosen()
+    _, reasons, _choice = chosen()
     said = why_of(Representatives(column="exact.group"), reasons[12], is_kept=False)
     assert said == "duplicate: row 10: row 10 of the same group comes before it and passes"
