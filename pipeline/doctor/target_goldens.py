@@ -2,15 +2,15 @@
 
 from math import log, sqrt
 
-from .golden import HAND, ScorerGolden
+from .golden import HAND, Columns, ScorerGolden
 
 DSIR = "Xie et al. 2023, arXiv 2302.03169"
-COUNTS = {
+COUNTS: Columns = {
     "ngrams.buckets": [[0], [1, 2], [0, 1, 2], [0, 1]],
     "ngrams.counts": [[2], [1, 1], [1, 1, 1], [1, 2]],
     "ngrams.tokens": [2, 2, 3, 3],
 }
-AIM = {"ngrams.buckets": [[0, 1, 2]], "ngrams.counts": [[1, 3, 6]], "ngrams.tokens": [5]}
+AIM: Columns = {"ngrams.buckets": [[0, 1, 2]], "ngrams.counts": [[1, 3, 6]], "ngrams.tokens": [5]}
 APART = [[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]  # at 180, 0 and 90 degrees
 RING = [[0.5, sqrt(0.75)], [0.0, 1.0], *[[-1.0, 0.0]] * 38]  # at 60, 90 and 180 degrees
 

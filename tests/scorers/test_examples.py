@@ -28,7 +28,7 @@ def test_a_row_without_a_vector():
     for bad in (rows([[1.0, 0.0], None]), rows([[1.0, 0.0], [0.0, 0.0]])):
         with pytest.raises(DataError, match=r"targets\.t: row 1 has no base\.embedding .* ok"):
             example_vectors({"t": bad}, ["t"], FEATURES)
-    with pytest.raises(DataError, match="row 0 .* status no_text"):
+    with pytest.raises(DataError, match=r"row 0 .*status no_text"):
         example_vectors({"t": rows([[1.0, 0.0]], "no_text")}, ["t"], FEATURES)
 
 
@@ -37,5 +37,5 @@ def test_lengths():
     with pytest.raises(ContractError, match="of other lengths in other targets"):
         example_vectors(targets, ["a", "b"], FEATURES)
     check_length(np.ones((2, 3)), np.ones((1, 3)), "x")
-    with pytest.raises(ContractError, match="x has vectors of 2 numbers, .* have 3"):
+    with pytest.raises(ContractError, match=r"x has vectors of 2 numbers, .* have 3"):
         check_length(np.ones((2, 2)), np.ones((1, 3)), "x")
