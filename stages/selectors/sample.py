@@ -47,7 +47,7 @@ class Sample(Selector):
     """Keeps a seeded random sample that prefers high scores."""
 
     words: ClassVar[Mapping[str, str]] = {
-        "target": "it was drawn for the target {detail} (counted from 0)",
+        "target": "it was drawn for the target {detail}",
         "drawn": "it was drawn {detail} times",
         NOT_DRAWN: "it was never drawn",
     }

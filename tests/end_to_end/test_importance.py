@@ -45,12 +45,12 @@ def test_several_targets_share_the_budget_by_size(tmp_path):
     made = config(tmp_path, scorers={"dsir": scorer}, selector=selector)
     found = ledger(select(made, quiet()))
     kept = found.filter(pc.equal(found["outcome"], "kept")).to_pylist()
-    drawn = {"target: 0": set(), "target: 1": set()}
+    drawn = {"target: sums": set(), "target: cities": set()}
     for row in kept:
         drawn[row["reason"]].add(row["row_id"] < 30)
-    assert drawn == {"target: 0": {True}, "target: 1": {False}}
+    assert drawn == {"target: sums": {True}, "target: cities": {False}}
     # n-grams: 3 texts of 7 tokens, 13 each; 6 of 10 tokens, 19 each
-    assert sum(row["reason"] == "target: 0" for row in kept) == round(9 * 39 / (39 + 114))
+    assert sum(row["reason"] == "target: sums" for row in kept) == round(9 * 39 / (39 + 114))
 
 
 def test_another_target_or_pool_gives_other_weights(tmp_path):
