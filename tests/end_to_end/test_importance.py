@@ -97,3 +97,35 @@ def test_by_embeddings(use, tmp_path, gpt2):
     assert other["it.score"].to_numpy() == pytest.approx(
         found["it.score"].to_numpy(), abs=1e-5, nan_ok=True
     )
+
+
+@pytest.mark.shared
+def test_dsir_on_a_real_pool(shared, tmp_path):
+    """Of Alpaca and GSM8K together, 45 % of it of the latter, with other rows of it as the target.
+
+    With few of them the n-grams that the target lacks decide, and the short rows come first.
+    """
+    data = shared / "data"
+    found = {}
+    for limit, pseudo_count in ((50, 0.0), (300, 0.0), (300, 1.0), (1319, 0.0)):
+        fields = {
+            "name": f"run-{limit}-{pseudo_count:.0f}",
+            "data": [
+                {"name": "alpaca", "path": str(data / "alpaca-9k.json")},
+                {"name": "gsm8k", "path": str(data / "gsm8k-train.jsonl")},
+            ],
+            "targets": {"exam": {"path": str(data / "gsm8k-test.jsonl"), "limit": limit}},
+            "signals": {"ngrams": {"use": "ngrams"}},
+            "scorers": {"dsir": {"use": "dsir", "target": "exam", "pseudo_count": pseudo_count}},
+            "selector": [{"use": "sample", "by": "dsir.score"}],
+            "budget": {"rows": 5000},
+            "part_rows": 1024,
+        }
+        kept = ledger(select(run_config(tmp_path, **fields), quiet()))
+        kept = kept.filter(pc.equal(kept["outcome"], "kept"))
+        share = pc.mean(pc.equal(kept["source"], "gsm8k").cast("int8")).as_py()
+        print(f"{limit} rows, pseudo-count {pseudo_count}: {share:.1%} of 5,000 are of GSM8K")
+        found[limit, pseudo_count] = share
+    assert found[1319, 0] > 0.99
+    assert found[300, 1] > 0.9
+    assert found[50, 0] < 0.4

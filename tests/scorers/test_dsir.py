@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tamis.errors import DataError
+from tamis.scorers.checks import check_scorer
 from tamis.scorers.dsir import Dsir
 from tamis.stages.base import ROWS
 from tamis.stages.signals.ngrams import Ngrams
@@ -128,3 +129,9 @@ def test_weights_are_those_of_the_published_package(tmp_path):
     assert np.allclose(scorer._weights(made[0], fitted)[:, 0], expected, rtol=1e-12, atol=1e-9)
     # of these the package would choose among those of 100 tokens alone
     assert min(made[0]["ngrams.tokens"].to_pylist()) < 100
+
+
+def test_contract():
+    targets = {"t": TARGET, "u": counted((4, 0, 1))}
+    check_scorer(Dsir(target="t", buckets=3), POOL, targets)
+    check_scorer(Dsir(target=["t", "u"], buckets=3, separate=True), POOL, targets)

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from tamis.errors import DataError, PlanError
 from tamis.scorers import transport
+from tamis.scorers.checks import check_scorer
 from tamis.scorers.got_d import GotD, calibrated, potential
 from tamis.tests.scorers.test_transport import exact
 from tamis.tests.scorers.test_tsds import target, vectors
@@ -130,3 +131,8 @@ def test_that_pot_is_missing_is_said_before_the_pool_is_worked_on(monkeypatch):
     monkeypatch.setattr(transport, "find_spec", lambda name: None)
     with pytest.raises(PlanError, match=r"pip install 'tamis\[ot\]'"):
         GotD(target="t").misfit({})
+
+
+def test_contract():
+    pool = vectors(np.linspace(0, 3, 30))
+    check_scorer(GotD(target="t", chunk=8), pool, {"t": target([0.3, 2.0])})

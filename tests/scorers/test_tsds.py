@@ -3,6 +3,7 @@ import pyarrow as pa
 import pytest
 from tamis.errors import ContractError, DataError
 from tamis.scorers.assignment import assigned, densities_of
+from tamis.scorers.checks import check_scorer
 from tamis.scorers.tsds import Tsds
 
 
@@ -102,3 +103,8 @@ def test_what_does_not_fit():
         scorer.fit_to_targets([vectors([1.0])], {"t": longer})
     with pytest.raises(ValueError, match="each once"):
         Tsds(target=[])
+
+
+def test_contract():
+    pool = vectors(np.linspace(0, 3, 30))
+    check_scorer(Tsds(target="t", sigma=0.2), pool, {"t": target([0.3, 2.0])})
