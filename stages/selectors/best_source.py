@@ -23,6 +23,8 @@ from ...scorers.random import bits
 from .base import Budget, Choice, Growth, Selector, by_score, score_schema, scores
 from .groups import groups_of
 
+MOST = 1000  # sources; a column of more names something else
+
 
 @final
 class BestSource(Selector):
@@ -62,7 +64,7 @@ class BestSource(Selector):
         The margin of a row is from the mean of its source to that of the best other one.
 
         Raises:
-            PlanError: no instruction has an answer of every source.
+            PlanError: no instruction has an answer of every source, or these are too many.
         """
         names, source = groups_of(pool[self.column])
         order, values = by_score(pool, self.by), scores(pool, self.by)
@@ -70,6 +72,10 @@ class BestSource(Selector):
         margin, pulled = np.full(len(pool), np.nan), np.full(len(pool), "", dtype=object)
         if not names:
             return Choice(order, 0, reason, margin)
+        if len(names) > MOST:
+            raise PlanError(
+                f"best_source: {self.column} has {len(names):,} values; at most {MOST:,}"
+            )
         means, n = self._means(pool, names, source)
         best = int(np.argmax(means))
         gaps = means - means[best]

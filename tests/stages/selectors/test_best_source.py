@@ -82,5 +82,11 @@ def test_nothing_in_common():
         selector()(pool([("b", "x", 0.5), ("a", "y", 0.5)]), Budget(9))
 
 
+def test_a_column_of_something_else():
+    rows = [(str(place), "x", 0.5) for place in range(1001)]
+    with pytest.raises(PlanError, match="source has 1,001 values; at most 1,000"):
+        selector()(pool(rows), Budget(9))
+
+
 def test_contract():
     check_selector(selector(), pool())
