@@ -156,7 +156,7 @@ def recall(groups: Groups, copy_of: np.ndarray) -> float:
 def same(one: Groups, other: Groups) -> bool:
     """Whether the groups hold the same rows."""
     both = np.unique(np.stack([one, other]), axis=1).shape[1]
-    return both == len(np.unique(one)) == len(np.unique(other))
+    return bool(both == len(np.unique(one)) == len(np.unique(other)))
 
 
 def measured(n: int, repeats: int) -> dict[str, Any]:
@@ -173,7 +173,8 @@ def measured(n: int, repeats: int) -> dict[str, Any]:
         "datasketch": partial(theirs, own.to_pylist(), with_sha1),
         "same hashes": partial(theirs, hashes, partial(with_our_hashes, (known[0], known[1]))),
     }
-    results, groups = {}, {}
+    results: dict[str, dict[str, Any]] = {}
+    groups: dict[str, Groups] = {}
     for name, way in ways.items():
         found, groups[name] = timed(way, repeats)
         found |= {"groups": len(np.unique(groups[name])), "recall": recall(groups[name], copy_of)}

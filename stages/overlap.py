@@ -41,7 +41,8 @@ class Overlap(NamedTuple):
         coverage: the largest of the shares of the item's words that are covered: of those of the
             instruction, of the answer, and of both; of fewer than n words none is asked after.
         instruction, answer: the shares of either side; NaN of one without words.
-        words: the longest run of shared n-grams in the row, as words.
+        words: the longest run of shared n-grams in the row, as words; only for the item with the
+            largest coverage of the row's, the first of equal ones.
     """
 
     row: int
@@ -197,12 +198,23 @@ def _measured(
         shares = counts / sizes
         every = np.concatenate([shares, counts.sum(1, keepdims=True) / sizes.sum(1)[:, None]], 1)
     best = np.where(asked, every, 0.0).max(1)
+    leading = _first_largest(pairs[:, 0], best)
     order = np.argsort(pair, kind="stable")
     runs = np.split(place[order], np.flatnonzero(np.diff(pair[order])) + 1)
     for number, (own, of, which) in enumerate(pairs.tolist()):
-        text = _longest(said[own].as_py(), runs[number], n)
+        text = _longest(said[own].as_py(), runs[number], n) if leading[number] else ""
         sides = [float(share) for share in shares[number]]
         yield Overlap(first + own, of, which, float(best[number]), sides[0], sides[1], text)
+
+
+def _first_largest(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Which value is the first of the largest of its row, (values,) bool; rows are rising."""
+    order = np.lexsort([np.arange(len(rows)), -values, rows])
+    first = np.ones(len(rows), dtype=bool)
+    first[1:] = np.diff(rows[order]) > 0
+    found = np.zeros(len(rows), dtype=bool)
+    found[order[first]] = True
+    return found
 
 
 def _longest(said: list[str], places: np.ndarray, n: int) -> str:

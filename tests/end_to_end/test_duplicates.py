@@ -132,3 +132,34 @@ def test_planted_in_the_embedded_pool(tmp_path, capsys):
     assert near["recall"]["duplicated"] == near["recall"]["another form"] == 1.0
     assert near["recall"]["another word"] > 0.4 and near["precision"] > 0.9
     assert found["near_duplicates, n: 2"]["recall"]["another word"] > 0.8
+
+
+@pytest.mark.slow
+def test_by_vectors(tmp_path, gpt2):
+    """A copy of row 0 in another place, and an item that is row 3 word for word."""
+    base = {"use": "forward", "model": str(gpt2), "dtype": "fp32", "template": "none"}
+    own = config_of(
+        tmp_path,
+        [*ROWS[:7], ROWS[0]],
+        signals={
+            "base": base,
+            "clusters": {"use": "clusters", "of": "base.embedding", "k": 1},
+            "like": {"use": "semantic_duplicates", "of": "base.embedding", "threshold": 0.99999},
+        },
+        filters={
+            "near": {
+                **{"use": "embedding_contamination", "target": "exam", "of": "base.embedding"},
+                "threshold": 0.99999,
+            }
+        },
+        scorers={},
+        selector=[
+            {"use": "representatives", "column": "like.group"},
+            {"use": "sem_dedup", "of": "base.embedding", "threshold": 0.99999},
+        ],
+    )
+    write_jsonl(tmp_path / "exam.jsonl", [ROWS[3]])
+    lines = open_run(str(select(own, quiet()).folder.path)).ledger.to_pylist()
+    dropped = {line["row_id"]: line["reason"] for line in lines if line["outcome"] == "dropped"}
+    assert dropped == {3: "contaminated: exam item 0", 7: "duplicate: row 0"}
+    assert lines[0]["near.similarity"] is not None and lines[3]["near.items"] == 1

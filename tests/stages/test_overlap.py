@@ -94,6 +94,12 @@ def test_words_that_are_shared():
     assert one.words == "a b c d e f g"
 
 
+def test_words_are_those_of_the_largest_coverage():
+    items = pairs(("a b c d x y z", "v"), ("a b c d", "w"), ("a b c d", "u"))
+    found = overlaps(pairs(("a b c d", "-")), index_of([items], 4, True), 4, True)
+    assert [(one.item, one.words) for one in found] == [(0, ""), (1, "a b c d"), (2, "")]
+
+
 def test_blocks_and_order_change_nothing(monkeypatch):
     rows = [("a b c d e", "f g h i j"), ("x", "y"), ("capital of france", "P"), ("b c d e", "f")]
     whole = found(*rows * 3)
