@@ -55,6 +55,15 @@ PER_ROW = {
     "place": pa.int32(),  # knn: among the distinct rows with a vector, by sample_id
     "neighbours": pa.list_(pa.int32()),  # places of the nearest other rows, best first
     "similarity": pa.list_(pa.float32()),  # their cosines
+    "buckets": pa.list_(pa.int32()),  # ngrams: of the hash table, rising, that a row has n-grams in
+    "counts": pa.list_(pa.int32()),  # n-grams of the row in each of these
+    "tokens": pa.int32(),  # ngrams: words and runs of other signs
+    "bands": pa.list_(pa.uint64()),  # minhash: hashes of which like rows share one
+    "signature": pa.list_(pa.uint32()),  # minhash: the share of equal places is the similarity
+    "group": pa.string(),  # duplicates: the smallest sample_id of the group; always there
+    "size": pa.int32(),  # rows of the group
+    "jaccard": pa.float32(),  # estimated, to the row that the group is named after
+    "cosine": pa.float32(),  # the largest to another row of the cluster
     "status": pa.string(),  # of the row: ok, truncated, or why there is no number
     "given.status": pa.string(),  # of the pass: ok or why not, as not_finite; null without one
     "alone.status": pa.string(),

@@ -22,10 +22,11 @@ HEAVY = {  # of others, and where they may be imported
     "datasets": ("stages",),
     "yaml": ("pipeline", "scorers/checks.py", "stages/filters"),
     "py3langid": ("stages/filters",),
+    "ot": ("scorers",),
     "ray": ("pipeline/executor.py", "pipeline/submit.py", "pipeline/training.py"),
     "torch": ("kernels", "stages", "pipeline/task.py"),
 }
-SLOW = {"torch", "transformers", "ray", "datasets", "faiss", "peft", "sentence_transformers"}
+SLOW = {"torch", "transformers", "ray", "datasets", "faiss", "ot", "peft", "sentence_transformers"}
 FILES = [path for folder in MAY for path in sorted((ROOT / folder).rglob("*.py"))]
 
 

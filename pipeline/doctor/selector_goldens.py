@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from math import cos, radians, sin
 from typing import Any
 
-from .scorer_goldens import HAND, PASER, TSHIRT, Columns
+from .golden import HAND, Columns
+from .scorer_goldens import PASER, TSHIRT
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ QUERIES = [[0.9, 0.2], [0.8, 0.1], [0.75, 0.3], [0.1, 0.4]]  # of each row with 
 LIKE: Columns = {"a.by_query": QUERIES, "a.score": [0.9, 0.8, 0.75, 0.4]}
 RDS = "Ivison et al. 2025, arXiv 2503.01807"
 CHAIN = [[cos(radians(angle)), sin(radians(angle))] for angle in (0, 16, 30)]
+TEXTS = ["".join(f"{i * i % 997:03d}" for i in range(1, 400)), "", "unlike " * 30]
+TEXTS[1] = TEXTS[0] + " "
 
 GOLDENS = (
     SelectorGolden("top_k", HAND, {"a.score": [0.9, 1.2, 0.5]}, 2, [1, 0], {"by": "a.score"}),
@@ -110,6 +113,26 @@ GOLDENS = (
         [0, 2],
         {"by": "a.score", "of": "base.embedding", "threshold": 0.95},
     ),
+    SelectorGolden(
+        "sem_dedup",
+        "Abbas et al. 2023, arXiv 2303.09540: at 0, 16 and 30 degrees; 2 goes though 1 went before",
+        {
+            "base.embedding": CHAIN,
+            "clusters.label": [0, 0, 0],
+            "clusters.distance": [3.0, 2.0, 1.0],
+        },
+        3,
+        [0],
+        {"of": "base.embedding", "threshold": 0.95},
+    ),
+    SelectorGolden(
+        "representatives",
+        f"{HAND}: the longest of a group of three and of one of two, and a lonely row",
+        {"exact.group": ["a", "b", "a", "a", "b", "f"], "a.score": [1, 5, 3, 2, 4, 0]},
+        6,
+        [1, 2, 5],
+        {"column": "exact.group", "by": "a.score"},
+    ),
     SelectorGolden("round_robin", RDS, LIKE, 3, [0, 3, 1], {"by": "a.by_query"}),
     SelectorGolden("global_max", RDS, LIKE, 3, [0, 1, 2], {"by": "a.by_query"}),
     SelectorGolden(
@@ -125,6 +148,25 @@ GOLDENS = (
         in_order=False,
     ),
     SelectorGolden(
+        "best_source",
+        f"{HAND}: .6 and .55 on what both have answered, where b is .6975 in all",
+        {
+            "grape.score": [0.5, 0.7, 0.4, 0.6, 0.8, 0.99],
+            "source": ["a", "a", "b", "b", "b", "b"],
+            "instruction.group": ["x", "y", "x", "y", "y", "easy"],
+        },
+        6,
+        [1, 0],
+        {"by": "grape.score", "instruction": "instruction.group"},
+    ),
+    SelectorGolden(
+        "zip",
+        "Yin et al. 2024, arXiv 2407.06645: a copy adds nothing, so the other comes second",
+        {"messages": [[{"role": "user", "content": text}] for text in TEXTS]},
+        2,
+        [0, 2],
+    ),
+    SelectorGolden(
         "paser",
         f"{PASER}: rows whose concepts conflict with those before are left out",
         {
@@ -136,6 +178,14 @@ GOLDENS = (
         7,
         [0, 1, 3, 5, 6],
         in_order=False,
+    ),
+    SelectorGolden(
+        "sample",
+        "Xie et al. 2023, arXiv 2302.03169: scores and draws -log -log u of .693, .256, .110",
+        {"sample_id": [f"{place:032x}" for place in range(3)], "a.score": [2.0, 0.0, 2.0]},
+        2,
+        [0, 2],
+        {"by": "a.score", "seed": 0},
     ),
     SelectorGolden(
         "random",

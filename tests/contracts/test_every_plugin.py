@@ -32,8 +32,19 @@ NEEDED = {
     "best_of_each": {"by": "a.score"},
     "simcore": {"by": "a.by_query"},
     "k_center": {"of": "base.embedding"},
+    "dsir": {"target": "t"},
+    "got_d": {"target": "t"},
+    "tsds": {"target": "t"},
+    "sample": {"by": "a.score"},
+    "best_source": {"by": "a.score", "instruction": "i.group"},
     "round_robin": {"by": "a.by_query"},
     "global_max": {"by": "a.by_query"},
+    "semantic_duplicates": {"of": "base.embedding"},
+    "representatives": {"column": "exact.group"},
+    "sem_dedup": {"of": "base.embedding"},
+    "contamination": {"target": "t"},
+    "fuzzy_contamination": {"target": ["s", "t"]},
+    "embedding_contamination": {"target": "t", "of": "base.embedding"},
 }
 
 
