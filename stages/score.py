@@ -43,6 +43,10 @@ class Score(Stage):
         """
         return self.scorer.fit(pool)
 
+    def found(self) -> str:
+        """Return what the scorer found in the pool in a few words."""
+        return "" if self._fitted is None else self.scorer.found(self._fitted)
+
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         """Return the wanted of score, status and details."""
         optional = [name for name in self.scorer.optional.names if name in wanted]
