@@ -44,9 +44,7 @@ class Deita(Scorer):
 
     def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array:
         """Return the sum over turns of the products, NaN where a turn has no rating."""
-        complexity, quality = (
-            rating_lists(rows, name) for name in (self.complexity, self.quality)
-        )
+        complexity, quality = (rating_lists(rows, name) for name in (self.complexity, self.quality))
         return pa.array(
             [
                 float((one * other).sum()) if len(one) == len(other) > 0 else np.nan

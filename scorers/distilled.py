@@ -4,11 +4,11 @@
 
 fitted to the ratings of a share of the rows (ridge regression), and given to all of them. With
 `at_least` it is the probability that a rating is at least so much (logistic regression), as a
-classifier of good rows: FineWeb-Edu (Penedo et al. 2024, arXiv 2406.17557) filters by a regression of
-ratings on embeddings, IterSelectTune (Song et al. 2024, arXiv 2410.13464) by a classifier.
+classifier of good rows: FineWeb-Edu (Penedo et al. 2024, arXiv 2406.17557) filters by a regression
+of ratings on embeddings, IterSelectTune (Song et al. 2024, arXiv 2410.13464) by a classifier.
 
-How far it agrees with the judge is said when it is fitted: each fifth of the rated rows is scored by
-a model of the other four, and compared with its ratings by Spearman's rank correlation and mean
+How far it agrees with the judge is said when it is fitted: each fifth of the rated rows is scored
+by a model of the other four, and compared with its ratings by Spearman's rank correlation and mean
 absolute error (with `at_least`: by the area under the ROC curve). Which fifth a row belongs to, and
 which `most` rated rows are learnt from, goes by a hash of seed and content. Rows with the same
 content are one row, with the mean of its ratings.

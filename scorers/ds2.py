@@ -16,10 +16,11 @@ How the judge errs is read off neighbours (`scorers.transition`), which ratings 
     confidence in it
     right      P(deserves its class | was given it), by the judge's matrix
 
-Neighbours come from a `knn` block; of more than `k` it uses the nearest that are rated. A row without
-a rating takes no part and has no score: the published code gives it a 0, which is a rating. Rows with
-the same content are one row here; of different ratings of theirs the median counts (of two the lower).
-The published code works on its rows twice: each then has its own rating as the nearest neighbour.
+Neighbours come from a `knn` block; of more than `k` it uses the nearest that are rated. A row
+without a rating takes no part and has no score: the published code gives it a 0, which is a rating.
+Rows with the same content are one row here; of different ratings of theirs the median counts (of
+two the lower). The published code works on its rows twice: each then has its own rating as the
+nearest neighbour.
 """
 
 from collections.abc import Iterable

@@ -1,9 +1,9 @@
 """Which ratings look wrong beside those of the nearest rows, and what they should be (SimiFeat).
 
-Zhu et al. 2022, arXiv 2110.06283, the variant `rank`, as DS2 runs it. In each of `epochs` rounds over
-a random `share` of the rows, a row's `k` - 1 nearest rows of the round and the row itself vote for
-their ratings, each with its cosine; the row's own vote, which would be 1, has 1 - (2 d1 - d2), with
-d1 and d2 the distances to the two nearest. Votes have length 1, and
+Zhu et al. 2022, arXiv 2110.06283, the variant `rank`, as DS2 runs it. In each of `epochs` rounds
+over a random `share` of the rows, a row's `k` - 1 nearest rows of the round and the row itself vote
+for their ratings, each with its cosine; the row's own vote, which would be 1, has 1 - (2 d1 - d2),
+with d1 and d2 the distances to the two nearest. Votes have length 1, and
 
     doubt = -log(vote for the row's own rating)
 
@@ -93,7 +93,8 @@ def votes(hood: Neighbourhood, inside: np.ndarray, classes: int, k: int) -> np.n
         place, column = np.nonzero(taken)
         voted = place * classes + hood.ratings[hood.near[rows][place, column]]
         n = len(taken)
-        counted = np.bincount(voted, cosines[place, column], n * classes).reshape(n, classes)
+        counted = np.bincount(voted, cosines[place, column], n * classes).astype(np.float64)
+        counted = counted.reshape(n, classes)
         own = np.flatnonzero(inside[rows])
         counted[own, hood.ratings[rows][own]] += _own_vote(taken, cosines)[own]
         length = np.sqrt((counted**2).sum(1, keepdims=True))

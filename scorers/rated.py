@@ -1,8 +1,8 @@
 """Where ratings come from: a block that rates, another scorer, or a column of the input.
 
-`judge.rating` and `judge.criteria.accuracy` are of a block that asks a judge, `ifd.score` of another
-scorer, `data.rating` is what the rows carry: numbers, or text that spells them. A row whose block
-gave it none has that block's status; a number is never made up for it.
+`judge.rating` and `judge.criteria.accuracy` are of a block that asks a judge, `ifd.score` of
+another scorer, `data.rating` is what the rows carry: numbers, or text that spells them. A row whose
+block gave it none has that block's status; a number is never made up for it.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """A small linear model of numbers or of yes and no, and how well it says what it has not seen.
 
 Of numbers it is a ridge regression, of yes and no a logistic one. How strongly it is held back
-(relative to the mean square of what it reads) is the one of `PENALTIES` that is best on held-out rows:
-each of `FOLDS` shares of the rows is predicted by a model of the others.
+(relative to the mean square of what it reads) is the one of `PENALTIES` that is best on held-out
+rows: each of `FOLDS` shares of the rows is predicted by a model of the others.
 
 All runs on one thread, so that the last digits do not depend on how many there are.
 """

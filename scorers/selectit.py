@@ -1,7 +1,7 @@
 """SelectIT: how high a model rates a row, how sure of it, and how alike under other wordings.
 
-Liu et al. 2024, arXiv 2402.16705: with p the probabilities of the rating tokens 1 to K (5) after one
-of several wordings of the question, and r the likeliest rating,
+Liu et al. 2024, arXiv 2402.16705: with p the probabilities of the rating tokens 1 to K (5) after
+one of several wordings of the question, and r the likeliest rating,
 
     token     s = r x mean over the other ratings q of (p(r) - p(q))
     sentence  S = mean(s) / (1 + alpha std(s))            over the wordings, alpha 0.2
@@ -10,8 +10,8 @@ of several wordings of the question, and r the likeliest rating,
 The published weights of a mix of models of 7, 13 and 70 B are 7/20, 13/20 and 70/90.
 
     formula    as written
-    published  the released code takes a softmax of p, of numbers that are probabilities already: the
-               likelihoods come near each other, and so do the scores
+    published  the released code takes a softmax of p, of numbers that are probabilities already:
+               they come near each other, and so do the scores
 
 That code names the rating tokens by their numbers in one tokenizer; here they are the judge's own.
 The deviation is of the wordings at hand, not an estimate (numpy's default), as there.

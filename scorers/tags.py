@@ -10,7 +10,6 @@ complex first.
 
 from typing import final
 
-import numpy as np
 import pyarrow as pa
 
 from .base import Scorer
@@ -33,9 +32,10 @@ class Tags(Scorer):
         return pa.schema([(self.column, pa.null())])
 
     def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array:
-        """Return the number of tags of each row, NaN for one that has no list."""
+        """Return the number of tags of each row, null for one that has no list."""
         found = tags_of(rows[self.column])
-        return pa.array([np.nan if tags is None else float(len(tags)) for tags in found])
+        counts = [None if tags is None else float(len(tags)) for tags in found]
+        return pa.array(counts, pa.float64())
 
 
 def tags_of(column: pa.ChunkedArray | pa.Array) -> list[frozenset[str] | None]:

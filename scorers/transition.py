@@ -1,15 +1,15 @@
 """How a judge errs, read off the ratings of rows that lie near each other (HOC).
 
-Zhu et al. 2021, arXiv 2102.05291: rows next to each other are taken to deserve the same rating. With
-T[i, j] the probability that a row that deserves the rating i is given j, and P[i] the share of rows
-that deserve i, a row and its two nearest neighbours are then given i, j and l in the shares
+Zhu et al. 2021, arXiv 2102.05291: rows next to each other are taken to deserve the same rating.
+With T[i, j] the probability that a row that deserves the rating i is given j, and P[i] the share of
+rows that deserve i, a row and its two nearest neighbours are then given i, j and l in the shares
 
     c1 = T' P        c2 = T' diag(P) T        c3[i, j, l] = sum_k P_k T_ki T_kj T_kl
 
-T and P are those whose shares come nearest to the counted ones: the sum of the three Frobenius norms
-of the gaps, minimised over softmax(T) and softmax(P) by Adam with a rate of 0.1 in 1501 steps, from
-a T near the identity and an even P. The best step is taken. The published code counts 50 random
-samples; here all rows are counted once, so that nothing is drawn.
+T and P are those whose shares come nearest to the counted ones: the sum of the three Frobenius
+norms of the gaps, minimised over softmax(T) and softmax(P) by Adam with a rate of 0.1 in 1501
+steps, from a T near the identity and an even P. The best step is taken. The published code counts
+50 random samples; here all rows are counted once, so that nothing is drawn.
 
 The other way round, a row that is given j deserves i with the probability T[i, j] P[i] / c1[j]. The
 published code divides T times a *column* P by a flat c1; with two flat vectors the same line gives

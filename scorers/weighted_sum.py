@@ -4,8 +4,8 @@
 
 With all weights 1 it is the metric of DataMan (Peng et al. 2025, arXiv 2502.19363), the sum of the
 criteria of a judge. With 1 for the rating of a strong model's answer and -1 for that of the target
-model's it is the gap of CodecLM (Wang et al. 2024, arXiv 2404.05875): instructions whose gap is large
-are those that the target model still has to learn from.
+model's it is the gap of CodecLM (Wang et al. 2024, arXiv 2404.05875): instructions whose gap is
+large are those that the target model still has to learn from.
 """
 
 from typing import Annotated, final

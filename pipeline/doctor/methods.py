@@ -14,7 +14,7 @@ from ...stages.selectors.base import Budget, Selector
 from .. import lookup
 from . import scorer_goldens, selector_goldens
 from .finding import Check, Finding
-from .scorer_goldens import Columns, ScorerGolden
+from .golden import Columns, ScorerGolden
 from .selector_goldens import SelectorGolden
 
 ADVICE = "do not trust what it gives here; send this line, and those of the libraries, to us"

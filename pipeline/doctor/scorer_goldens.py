@@ -4,35 +4,11 @@ A `_sum` stands with its `_count`, so that a mean is their quotient. Columns tha
 statuses, and say ok.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from math import e, log
-from typing import Any
 
-Columns = Mapping[str, Sequence[Any]]
-
-
-@dataclass(frozen=True)
-class ScorerGolden:
-    """What a scorer must give.
-
-    Attributes:
-        use: its file.
-        source: where the formula and the numbers come from.
-        settings: its fields.
-        rows: columns that it reads.
-        expected: columns that it must give.
-        targets: columns of the rows of its targets, by name.
-        tolerance: of each number; in half precision the inputs are rounded.
-    """
-
-    use: str
-    source: str
-    rows: Columns
-    expected: Columns
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    targets: Mapping[str, Columns] = field(default_factory=dict)
-    tolerance: float = 2e-6
+from .golden import HAND, ScorerGolden
+from .rating_goldens import GOLDENS as RATING_GOLDENS
 
 
 def losses(signal: str, **parts: Sequence[tuple[float, int]]) -> dict[str, list[float]]:
@@ -59,7 +35,6 @@ IC = "Hui et al. 2024, arXiv 2412.11231"
 TSHIRT = "Fu et al. 2025, arXiv 2506.01317"
 LESS = "Xia et al. 2024, arXiv 2402.04333"
 PASER = "He et al. 2025, arXiv 2502.12594"
-HAND = "by hand"
 
 FOUR = [[-0.8, -0.005, -0.4], [-0.6, 0.01, -0.5], [-0.1, -0.9], [-0.3, -0.7]]  # loss given - alone
 COPIES = [[0.8, 0.005, 0.4, 0.6, -0.01, 0.5], [0.1, 0.9, 0.3, 0.7]]  # two each: alone - given
@@ -260,4 +235,5 @@ GOLDENS = (
         {"score": [0.0100755]},
         {"mode": "official", "lengths": "length"},
     ),
+    *RATING_GOLDENS,
 )

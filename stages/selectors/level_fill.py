@@ -1,8 +1,9 @@
-"""Whole levels of a score, the highest first, and of the level that is too much the best by another.
+"""Whole levels of a score, the highest first; of the level that does not fit, the best by another.
 
-DS2 (Pang et al. 2025, arXiv 2410.10877) takes all rows of the highest curated rating, then of the next,
-and so on while a level fits into the budget; of the level that does not, the rows with the highest
-long-tail score. So rows are in the order of the score, and of equal scores in that of `then`.
+DS2 (Pang et al. 2025, arXiv 2410.10877) takes all rows of the highest curated rating, then of the
+next, and so on while a level fits into the budget; of the level that does not, the rows with the
+highest long-tail score. So rows are in the order of the score, and of equal scores in that of
+`then`.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,10 @@
 """Rows that add tags to those that are kept, the most complex first.
 
 InsTag's sampling (Lu et al. 2023, arXiv 2308.07074): rows are visited by their number of tags, most
-first; a row that has a tag which no row taken in this round has is taken. When all were visited, the
-next round begins with no tags taken and the rows that are left, until the budget is spent. The
-published choice is 6,000 rows. `by` may be any score; its ties are broken by the hash of the content.
+first; a row that has a tag which no row taken in this round has is taken. When all were visited,
+the next round begins with no tags taken and the rows that are left, until the budget is spent. The
+published choice is 6,000 rows. `by` may be any score; its ties are broken by the hash of the
+content.
 """
 
 from collections.abc import Mapping

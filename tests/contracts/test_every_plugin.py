@@ -32,6 +32,7 @@ NEEDED = {
     "k_center": {"of": "base.embedding"},
     "round_robin": {"by": "a.by_query"},
     "global_max": {"by": "a.by_query"},
+    "weighted_sum": {"columns": ["data.x"]},
 }
 
 
