@@ -132,7 +132,8 @@ class Distilled(Scorer):
 
     def _rated(self, pool: Iterable[pa.Table]) -> "_Rated":
         """The rows to learn from."""
-        held = _Rated(*(np.empty(0) for _ in range(3)), np.empty((0, 0)))
+        nobody = np.empty(0)
+        held = _Rated(nobody, nobody, nobody, np.empty((0, 0)))
         for rows in pool:
             ratings = rating_numbers(rows, self.rating)
             rated = np.isfinite(ratings)

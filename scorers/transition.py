@@ -81,7 +81,8 @@ def posterior(transition: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """Return the probability of deserving i when given j as [i, j]; columns sum to 1, or are 0."""
     joint = prior[:, None] * transition
     given = joint.sum(0)
-    return np.divide(joint, given, out=np.zeros_like(joint), where=given > 0)
+    found: np.ndarray = np.divide(joint, given, out=np.zeros_like(joint), where=given > 0)
+    return found
 
 
 def _softmax(free: np.ndarray) -> np.ndarray:
