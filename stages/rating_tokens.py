@@ -58,11 +58,9 @@ def find_tokens(
             ids = tuple(ids[-1] for ids in found)
             if len(set(ids)) == len(words):
                 return RatingTokens(ids, between)
-    lengths = {
-        word: len(plain_ids(tokenizer, f"{text} {word}")) - len(plain_ids(tokenizer, text))
-        for word in words
-    }
-    longest = max(lengths, key=lambda word: (lengths[word], word))
+    bare = len(plain_ids(tokenizer, text))
+    lengths = {word: len(plain_ids(tokenizer, text + word)) - bare for word in words}
+    longest = max(lengths, key=lambda word: lengths[word])
     raise ModelError(
         f"the ratings {', '.join(words)} are not one token each for this tokenizer "
         f"({longest!r} takes {lengths[longest]} behind {text[-20:]!r}); take a prompt whose "
