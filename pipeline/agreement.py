@@ -52,7 +52,8 @@ def agreement(config: Config, reporter: Reporter) -> Agreement:
         if scored.spent is None:
             raise PlanError(NO_ROUNDS)
         budget = selection.budget_of(config.budget, scored.pool.n_rows, scored.plan.cost)
-        decisions = selection.decide(scored.table, config.selector, budget)
+        filters = list(config.filters)
+        decisions = selection.decide(scored.table, config.selector, budget, filters)
         found.append((decisions.kept, scored.spent))
     (some, spent), (every, _) = found
     return Agreement(int(some.sum()), int(np.sum(some & every)), *spent)

@@ -206,6 +206,11 @@ def _recipe(config: Config, plan: Plan) -> dict[str, Any]:
             if step.name in config.signals
         },
         "scorers": {name: block(scorer) for name, scorer in config.scorers.items()},
+        **(
+            {"filters": {n: block(own) for n, own in config.filters.items()}}
+            if config.filters
+            else {}
+        ),
         "selector": [block(selector) for selector in config.selector],
         "budget": config.budget.model_dump(exclude_none=True) if config.budget else None,
     }

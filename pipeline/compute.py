@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from ..stages.base import Stage
-from ..stages.score import Score
+from ..stages.reading import Reading
 from .executor import Engine
 from .logs import Reporter
 from .plan import Plan, Step
@@ -69,7 +69,8 @@ def compute(
         own = [_run_step(step, target.pool, store, engine, reporter) for step in target.steps]
         reports += [replace(report, target=target.name) for report in own]
     for step in plan.steps:
-        if step.aims:  # what is wrong with a target's rows is said before the pool is worked on
+        # what is wrong with a target's rows is said before the pool is worked on
+        if step.aims and not step.stage.fits_pool:
             fitted(step, pool.parts, store, engine, reporter)
     return reports + [_run_step(step, pool, store, engine, reporter) for step in plan.steps]
 
@@ -179,12 +180,10 @@ def fitted(
     if known is None:
         began = time.monotonic()
         with reporter.busy(f"fitting {step.name}"):
-            if isinstance(stage, Score) and step.aims:
-                rows = {name: aim.rows(store) for name, aim in step.aims.items()}
-                known = stage.scorer.aim(rows)
-            else:
-                limit_threads(stage, engine.config.threads)
-                known = stage.fit(_Tables(store, parts, step.reads))
+            rows = {name: aim.rows(store) for name, aim in step.aims.items()}
+            limit_threads(stage, engine.config.threads)
+            pool = _Tables(store, parts, step.reads)
+            known = stage.known(pool, rows) if isinstance(stage, Reading) else stage.fit(pool)
         log.info("%s: fitted in %.1f s", step.name, time.monotonic() - began)
         if known is not None:
             store.write_fitted(step.folder, known)

@@ -1,5 +1,6 @@
 """The YAML file as types. Unknown keys are errors; each `use:` block becomes its object at once."""
 
+from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -17,8 +18,9 @@ from pydantic import (
 )
 
 from ..errors import UsageError
-from ..scorers.base import Params, Scorer
+from ..scorers.base import Params, Reader, Scorer
 from ..stages.base import Stage
+from ..stages.filters.base import Filter
 from ..stages.locations import is_address, without_secrets
 from ..stages.selectors.base import Selector, share_of
 from ..stages.source import Source, Target
@@ -64,6 +66,7 @@ def use_of(value: Params) -> str:
 DUMP = WrapSerializer(_with_use)
 Signal = Annotated[Stage, _builder("signals"), DUMP]
 ScorerBlock = Annotated[Scorer, _builder("scorers"), DUMP]
+FilterBlock = Annotated[Filter, _builder("filters"), DUMP]
 SelectorBlock = Annotated[Selector, _builder("selector"), DUMP]
 
 
@@ -164,7 +167,7 @@ class LimitsConfig(BaseModel):
 
 
 class Config(BaseModel):
-    """A whole run: data, signals, scorers, selector, budget, and where it happens."""
+    """A whole run: data, signals, scorers, filters, selector, budget, and where it happens."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -180,7 +183,10 @@ class Config(BaseModel):
     """Rows of a part: the unit of work, of resume and of reuse."""
     signals: dict[Annotated[str, Field(pattern=BLOCK_NAME)], Signal] = {}
     scorers: dict[Annotated[str, Field(pattern=BLOCK_NAME)], ScorerBlock] = {}
+    filters: dict[Annotated[str, Field(pattern=BLOCK_NAME)], FilterBlock] = {}
+    """What is dropped before the first selector, in this order."""
     selector: SelectorChain = []
+    """May be left out where there are filters: then all rows that pass them are kept."""
     budget: BudgetConfig | None = None
     labels: str | None = None
     """A column that says what is wrong with a row (`none`: nothing); the summary then shows how
@@ -200,16 +206,35 @@ class Config(BaseModel):
         names = [source.name for source in self.data]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two data entries are called {sorted(twice)}")
-        if both := set(self.signals) & set(self.scorers):
-            raise ValueError(f"a signal and a scorer are both called {sorted(both)}")
-        if taken := {"data", "source"} & {*self.signals, *self.scorers}:
-            raise ValueError(f"{sorted(taken)} cannot be the name of a signal or scorer")
+        blocks = {"signal": {*self.signals}, "scorer": {*self.scorers}, "filter": {*self.filters}}
+        for (one, some), (other, others) in combinations(blocks.items(), 2):
+            if both := some & others:
+                raise ValueError(f"a {one} and a {other} are both called {sorted(both)}")
+        if taken := {"data", "source"} & {*self.signals, *self.scorers, *self.filters}:
+            raise ValueError(f"{sorted(taken)} cannot be the name of a signal, scorer or filter")
         return self
+
+    @model_validator(mode="after")
+    def _all_that_passes(self) -> Self:
+        """Where nothing is to be chosen, keep all that passes the filters."""
+        if self.filters and not self.selector and self.budget is None:
+            object.__setattr__(self, "budget", BudgetConfig(fraction=1))
+        return self
+
+    @property
+    def readers(self) -> dict[str, tuple[str, Reader]]:
+        """Scorers and filters by their place in the config, such as `scorers.ifd`: name, block."""
+        sections: dict[str, dict[str, Any]] = {"scorers": self.scorers, "filters": self.filters}
+        return {
+            f"{section}.{name}": (name, block)
+            for section, blocks in sections.items()
+            for name, block in blocks.items()
+        }
 
     @model_validator(mode="after")
     def _models_here(self) -> Self:
         """Models are read as files, by libraries that know no addresses."""
-        for section in ("signals", "scorers"):
+        for section in ("signals", "scorers", "filters"):
             for name, block in getattr(self, section).items():
                 for field in MODELS:
                     value = getattr(block, field, None)
@@ -235,12 +260,12 @@ class Config(BaseModel):
     def _seeded(self) -> Self:
         """Give the seed of the run to every block that leaves its own open."""
 
-        def seeded(block: Any) -> Any:  # noqa: ANN401 - a signal, scorer or selector
+        def seeded(block: Any) -> Any:  # noqa: ANN401 - a signal, scorer, filter or selector
             if getattr(block, "seed", 0) is None:
                 return block.model_copy(update={"seed": self.seed})
             return block
 
-        for name in ("signals", "scorers"):
+        for name in ("signals", "scorers", "filters"):
             blocks = {key: seeded(block) for key, block in getattr(self, name).items()}
             object.__setattr__(self, name, blocks)
         object.__setattr__(self, "selector", [seeded(block) for block in self.selector])

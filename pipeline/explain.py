@@ -38,6 +38,21 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What one filter says of the row.
+
+    Attributes:
+        filter: its name.
+        reason: None where the row passes it.
+        details: what it measured.
+    """
+
+    filter: str
+    reason: str | None
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Example:
     """An example row of a target that the row is like.
 
@@ -78,6 +93,7 @@ class Explanation:
         rejected: of a rejected row its file, line and the start of its text.
         verdict: what was decided, and why.
         scores: by scorer.
+        filters: by filter.
         examples: of targets.
         twins: other rows of the same content.
         neighbour: the nearest kept row of another content.
@@ -93,6 +109,7 @@ class Explanation:
     rejected: Mapping[str, Any] | None
     verdict: Verdict
     scores: tuple[Score, ...]
+    filters: tuple[Judged, ...]
     examples: tuple[Example, ...]
     twins: tuple[Twin, ...]
     neighbour: Neighbour | None
@@ -118,7 +135,7 @@ def explain(run: Finished, row_id: int) -> Explanation:
     head = (run.config.name, row_id, line["sample_id"], line["source"], line["outcome"])
     if line["outcome"] == REJECTED:
         own = run.rejected.filter(pc.equal(run.rejected["row_id"], row_id)).to_pylist()[0]
-        return Explanation(*head, None, own, decided, (), (), (), None, ())
+        return Explanation(*head, None, own, decided, (), (), (), (), None, ())
     missing = list[str]()
     messages, text = None, None
     try:
@@ -137,6 +154,7 @@ def explain(run: Finished, row_id: int) -> Explanation:
         None,
         decided,
         tuple(_score(line, name) for name in run.scorers),
+        tuple(_judged(line, name) for name in run.config.filters),
         tuple(_examples(run, line, missing)),
         _twins(run, line),
         neighbour,
@@ -153,9 +171,19 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
 
 
 def _score(line: Mapping[str, Any], scorer: str) -> Score:
-    own = {n.removeprefix(f"{scorer}."): v for n, v in line.items() if n.startswith(f"{scorer}.")}
+    own = _own(line, scorer)
     score, percentile, status = (own.pop(name) for name in ("score", "percentile", "status"))
     return Score(scorer, score, percentile, status, own)
+
+
+def _judged(line: Mapping[str, Any], name: str) -> Judged:
+    own = _own(line, name)
+    return Judged(name, own.pop("reason"), own)
+
+
+def _own(line: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The columns of a block, without its name."""
+    return {n.removeprefix(f"{name}."): v for n, v in line.items() if n.startswith(f"{name}.")}
 
 
 def _twins(run: Finished, line: Mapping[str, Any]) -> tuple[Twin, ...]:

@@ -14,7 +14,7 @@ from .logs import printable, show
 from .options import AllowCode
 
 if TYPE_CHECKING:  # these read Parquet
-    from .explain import Example, Explanation, Score
+    from .explain import Example, Explanation, Judged, Score
     from .finished import Finished
     from .row_search import Match
 
@@ -98,7 +98,10 @@ def show_explanation(found: "Explanation") -> RenderableType:
     head = Text(f"row {found.row_id} of {found.run}: ")
     head.append(printable(found.verdict.what), STYLES[found.outcome])
     scores = _scores(found.scores) if found.scores else Text()
-    return Group(head, Text(), _labelled(_lines(found)), scores, _labelled(_texts(found)))
+    filters = [_filters(found.filters)] if found.filters else []
+    return Group(
+        *(head, Text(), _labelled(_lines(found)), scores, *filters), _labelled(_texts(found))
+    )
 
 
 def _labelled(rows: Sequence[tuple[str, str]]) -> Table:
@@ -141,13 +144,24 @@ def _scores(scores: "Sequence[Score]") -> Table:
     for own in scores:
         value = "-" if own.score is None else _plain(own.score)
         above = "-" if own.percentile is None else f"{own.percentile:.1%} of rows"
-        details = ", ".join(
-            f"{name} {_plain(v)}" for name, v in own.details.items() if v is not None
-        )
-        shown.add_row(
-            Text(own.scorer), value, above, Text(own.status or "-"), Text(printable(details))
-        )
+        details = Text(printable(_details(own.details)))
+        shown.add_row(Text(own.scorer), value, above, Text(own.status or "-"), details)
     return shown
+
+
+def _filters(judged: "Sequence[Judged]") -> Table:
+    shown = Table(box=SIMPLE, pad_edge=False)
+    shown.add_column("filter")
+    shown.add_column("says", overflow="fold")
+    shown.add_column("beside it", overflow="fold")
+    for own in judged:
+        said = Text(printable(own.reason or "passes"))
+        shown.add_row(Text(own.filter), said, Text(printable(_details(own.details))))
+    return shown
+
+
+def _details(details: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_plain(v)}" for name, v in details.items() if v is not None)
 
 
 def _texts(found: "Explanation") -> list[tuple[str, str]]:

@@ -225,9 +225,9 @@ def what_decides(config: Config) -> dict[str, Any]:
 
 
 def _compared(fields: Mapping[str, Any], config: Config) -> dict[str, Any]:
-    """The fields that decide, without those of signals and scorers that change no result."""
+    """The fields that decide, without those of its blocks that change no result."""
     kept = {name: value for name, value in fields.items() if name not in NOT_COMPARED}
-    for section in ("signals", "scorers"):
+    for section in ("signals", "scorers", "filters"):
         blocks = kept.get(section)
         if isinstance(blocks, dict):
             neutral = {name: block.neutral for name, block in getattr(config, section).items()}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ HEAD = pa.schema(
         ("sample_id", pa.string()),
         ("source", pa.string()),
         ("outcome", pa.string()),  # kept, dropped, rejected
-        ("step", pa.string()),  # ingest, a scorer without a number, or a selector
+        ("step", pa.string()),  # ingest, a filter, a scorer without a number, or a selector
         ("reason", pa.string()),  # of a kept row what pulled it in, where the selector says so
         ("rank", pa.int64()),  # place in the order of that selector, from 1
         ("margin", pa.float32()),  # distance to its cut, null where it has none
@@ -23,15 +24,21 @@ HEAD = pa.schema(
 )
 
 
-def make_ledger(
-    pool: pa.Table, decisions: Decisions, scorers: Sequence[str], rejected: pa.Table
-) -> pa.Table:
+@dataclass(frozen=True)
+class Named:
+    """Whose columns a ledger has beside the decision, in their order: names of the config."""
+
+    scorers: Sequence[str] = ()
+    filters: Sequence[str] = ()
+
+
+def make_ledger(pool: pa.Table, decisions: Decisions, named: Named, rejected: pa.Table) -> pa.Table:
     """Return the ledger of a run, ordered by row_id.
 
     Args:
-        pool: row_id, sample_id, source and every score and status, one row per usable row.
+        pool: row_id, sample_id, source, and what scorers and filters say, one row per usable row.
         decisions: what happened to each.
-        scorers: names, in the order of their columns.
+        named: the scorers and filters.
         rejected: row_id, source and reason of what was rejected at ingest.
     """
     outcome = np.where(decisions.kept, KEPT, DROPPED).astype(object)
@@ -49,8 +56,12 @@ def make_ledger(
         ),
     }
     usable = pa.table(columns, schema=HEAD)
-    for name in scorers:
+    for name in named.scorers:
         usable = with_scorer(usable, pool, name)
+    for name in named.filters:
+        usable = _with_own(
+            usable.append_column(f"{name}.reason", pool[f"{name}.reason"]), pool, name
+        )
     n = len(rejected)
     bad = {name: pa.nulls(n, usable.schema.field(name).type) for name in usable.column_names}
     bad |= {name: rejected[name] for name in ("row_id", "source", "reason")}
@@ -87,7 +98,11 @@ def with_scorer(ledger: pa.Table, pool: pa.Table, name: str) -> pa.Table:
     ledger = ledger.append_column(f"{name}.score", scores)
     placed = pa.array(share, pa.float32(), from_pandas=True)
     ledger = ledger.append_column(f"{name}.percentile", placed)
-    ledger = ledger.append_column(f"{name}.status", pool[f"{name}.status"])
+    return _with_own(ledger.append_column(f"{name}.status", pool[f"{name}.status"]), pool, name)
+
+
+def _with_own(ledger: pa.Table, pool: pa.Table, name: str) -> pa.Table:
+    """The ledger with the other columns that a block made, but for lists."""
     for column in pool.column_names:
         own = column.startswith(f"{name}.") and column not in ledger.column_names
         if own and not pa.types.is_list(pool[column].type):

@@ -115,7 +115,7 @@ def places(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     chains = raw.get("sweep", {}).get("selectors") if isinstance(raw.get("sweep"), dict) else None
     named = chains if isinstance(chains, dict) else {}
     compared = [block for name in named for block in blocks(named, name)]
-    for block in [*blocks(raw, "signals", "scorers", "selector"), *compared]:
+    for block in [*blocks(raw, "signals", "scorers", "filters", "selector"), *compared]:
         fields += [(block, name) for name in ("model", "other", "tokenizer") if _is_here(block)]
         if str(block.get("prompt")).endswith((".yaml", ".yml")):
             fields.append((block, "prompt"))

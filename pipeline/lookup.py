@@ -15,12 +15,14 @@ from types import ModuleType
 from ..errors import ConfigError, ContractError, UnknownName
 from ..scorers.base import Params, Scorer
 from ..stages.base import Stage
+from ..stages.filters.base import Filter
 from ..stages.selectors.base import Selector
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS: dict[str, tuple[str, type[Params]]] = {
     "signals": ("stages.signals", Stage),
     "scorers": ("scorers", Scorer),
+    "filters": ("stages.filters", Filter),
     "selector": ("stages.selectors", Selector),
 }
 PLUGIN = "\n@final\nclass "  # what is not final is a contract or shared by several
@@ -37,7 +39,7 @@ def find(section: str, use: str, allow_code: bool = False) -> type[Params]:
     """Return the class that a `use:` names.
 
     Args:
-        section: signals, scorers or selector.
+        section: signals, scorers, filters or selector.
         use: the name of a file in the section's folder, or the path of a file of the user's.
         allow_code: whether the user's files may be run.
 

@@ -42,6 +42,8 @@ def result_fingerprint(config: Config, pool: Pool, plan: Plan) -> str:
         "seed": config.seed,
         "name": config.name,
     }
+    if config.filters:
+        made["filters"] = list(config.filters)
     return key(canonical(made))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from ..errors import TamisError
-from ..stages.score import Score
+from ..stages.reading import Reading
 from .compute import fitted
 from .config import Config
 from .executor import LocalEngine
@@ -183,17 +183,20 @@ def _ends(made: pa.Table, size: int, store: Store) -> int:
 
 
 def _fits_linearly(step: Step, sample: Sample, store: Store) -> bool:
-    """Whether a scorer's fit takes no longer per row for the sample than for a quarter of it.
+    """Whether the fit of a scorer or filter takes no longer per row for more rows.
+
+    That is, for the sample than for a quarter of it.
 
     Signals that see the whole pool (clusters, graphs) grow in ways that a sample does not show.
     """
-    if not isinstance(step.stage, Score):
+    if not isinstance(step.stage, Reading):
         return False
+    targets = {name: aim.rows(store) for name, aim in step.aims.items()}
     rows = store.read(sample.drawn, step.reads)
     times = []
     for some in (rows.slice(0, len(rows) // SHARE), rows):
         began = time.perf_counter()
-        step.stage.fit([some])
+        step.stage.known([some], targets)
         times.append(time.perf_counter() - began)
     return times[1] <= SHARE * times[0]
 

@@ -1,8 +1,8 @@
 """Which steps, in which order, with which columns; checked before anything runs.
 
-Only what the scorers and the selector need, directly or not, is computed. Every column has one
-maker: the rows, a signal or a scorer; its type must be what the reader says. What a scorer reads of
-a target is planned like the pool's, and made by the same steps.
+Only what the scorers, the filters and the selector need, directly or not, is computed. Every column
+has one maker: the rows, a signal, a scorer or a filter; its type must be what the reader says. What
+is read of a target is planned like the pool's, and made by the same steps.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import PlanError
-from ..scorers.base import Params, Scorer
+from ..scorers.base import Params, Reader
 from ..stages.base import ROWS, Stage
+from ..stages.judge import Judge
+from ..stages.reading import Reading
 from ..stages.score import Score
 from . import lookup
 from .config import Config, use_of
@@ -31,13 +33,13 @@ class Step:
 
     Attributes:
         name: in the config.
-        stage: what runs; a scorer is wrapped in `Score`.
+        stage: what runs; a scorer is wrapped in `Score`, a filter in `Judge`.
         wanted: its columns to compute, without its name.
         reads: where its inputs live, by full name.
         whole: it reads more of the rows than the conversations: their source or other columns.
         text: what was hashed.
         folder: `<use>-<key>`, where its columns live.
-        aims: the targets of a scorer by name.
+        aims: the targets of a scorer or filter by name.
     """
 
     name: str
@@ -122,26 +124,26 @@ def make_plan(config: Config, pool: Pool, targets: Mapping[str, Pool] | None = N
         planner.need("budget", pa.schema([(cost, pa.int32())]))
     if config.labels:
         planner.need("labels", pa.schema([(config.labels, pa.null())]))
-    for name, scorer in config.scorers.items():
-        planner.check_settings(f"scorers.{name}", scorer)
-        made = [f for f in planner.stages[name].adds if f.name not in scorer.optional.names]
-        planner.need(f"scorers.{name}", _full_names(name, pa.schema(made)))
+    for where, (name, reader) in config.readers.items():
+        planner.check_settings(where, reader)
+        made = [f for f in planner.stages[name].adds if f.name not in reader.optional.names]
+        planner.need(where, _full_names(name, pa.schema(made)))
     steps, columns = planner.plan()
     return Plan(steps, columns, cost, plans)
 
 
 def _plan_targets(planner: "_Planner", pools: Mapping[str, Pool]) -> tuple[TargetPlan, ...]:
-    """Plan what scorers read of targets, and tell the planner of the pool where they find it."""
+    """Plan what is read of targets, and tell the planner of the pool where it is found."""
     config = planner.config
     own = {target: _Planner(config, pool) for target, pool in pools.items()}
-    for name, scorer in config.scorers.items():
-        check_reads(config, name)
-        for target in scorer.targets:
-            own[target].need(f"scorers.{name} of targets.{target}", scorer.target_reads)
+    for place, (_, reader) in config.readers.items():
+        check_reads(config, place, reader)
+        for target in reader.targets:
+            own[target].need(f"{place} of targets.{target}", reader.target_reads)
     made = {target: other.plan() for target, other in own.items()}
-    for name, scorer in config.scorers.items():
-        for target in scorer.targets:
-            aim = find_aim(config, pools, target, scorer.target_reads, made[target][1])
+    for name, reader in config.readers.values():
+        for target in reader.targets:
+            aim = find_aim(config, pools, target, reader.target_reads, made[target][1])
             planner.aims.setdefault(name, {})[target] = aim
     return tuple(TargetPlan(name, pools[name], steps) for name, (steps, _) in made.items())
 
@@ -167,9 +169,10 @@ class _Planner:
     def __init__(self, config: Config, pool: Pool) -> None:
         self.config, self.pool = config, pool
         self.wanted: dict[str, dict[str, None]] = {}  # step -> columns, in order
-        self.aims: dict[str, dict[str, Aim]] = {}  # scorer -> targets
+        self.aims: dict[str, dict[str, Aim]] = {}  # scorer or filter -> targets
         self.stages: dict[str, Stage] = dict(config.signals)
         self.stages |= {name: Score(scorer=scorer) for name, scorer in config.scorers.items()}
+        self.stages |= {name: Judge(filter=own) for name, own in config.filters.items()}
 
     def need(self, reader: str, schema: pa.Schema) -> None:
         """Want columns for a reader, and what their makers read in turn."""
@@ -184,12 +187,12 @@ class _Planner:
             if first:
                 self.need(maker, self.stages[maker].reads)
 
-    def check_settings(self, reader: str, scorer: Scorer) -> None:
-        """Check what a scorer requires of its signal."""
-        name = getattr(scorer, "signal", "")
+    def check_settings(self, place: str, reader: Reader) -> None:
+        """Check what a scorer or filter requires of its signal."""
+        name = getattr(reader, "signal", "")
         stage = self.config.signals.get(name)
-        if stage is not None and (why := scorer.misfit(dict(stage))):
-            raise PlanError(f"{reader} does not fit signals.{name}: {why}")
+        if stage is not None and (why := reader.misfit(dict(stage))):
+            raise PlanError(f"{place} does not fit signals.{name}: {why}")
 
     def plan(self) -> tuple[tuple[Step, ...], dict[str, Address]]:
         """Return the steps, each after those that it reads from, and where columns live."""
@@ -218,8 +221,8 @@ class _Planner:
     def _check_row_column(self, reader: str, field: pa.Field) -> None:
         if field.name == "row_id" and reader in self.stages:
             raise PlanError(
-                f"{reader} reads row_id, which is a place in the pool; what a signal or scorer "
-                f"finds is kept by content, wherever a row stands"
+                f"{reader} reads row_id, which is a place in the pool; what a signal, scorer or "
+                f"filter finds is kept by content, wherever a row stands"
             )
         unread = not self.pool.parts and field.name.startswith("data.")  # a later part may have it
         if field.name in ROWS.names or field.name in self.pool.columns or unread:
@@ -227,7 +230,7 @@ class _Planner:
                 raise PlanError(f"{reader} reads {field.name}; read it by the `column` scorer")
             return
         others = sorted(self.pool.columns)
-        blocks = sorted({*self.config.signals, *self.config.scorers})
+        blocks = sorted(self.stages)
         raise PlanError(
             f"{reader} reads {field.name}, which nobody makes; there are the blocks "
             f"{', '.join(blocks) or '(none)'} and the input columns {', '.join(others) or '(none)'}"
@@ -241,7 +244,7 @@ class _Planner:
         stage, wanted = self.stages[name], tuple(self.wanted[name])
         reads = {c: columns.get(c, self.pool.address(c)) for c in stage.reads.names}
         whole = any(a.whole for a in reads.values())
-        params: Params = stage.scorer if isinstance(stage, Score) else stage
+        params: Params = stage.reader if isinstance(stage, Reading) else stage
         made: dict[str, Any] = {
             "class": type(params).__name__,
             "version": lookup.version_of(type(params)),

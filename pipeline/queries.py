@@ -26,7 +26,8 @@ def with_names(decisions: Decisions, config: Config, plan: Plan, store: Store) -
         plan: of the run.
         store: where the scorers' states live.
     """
-    names = query_names(getattr(config.selector[-1], "by", "") or "", plan, store)
+    last = config.selector[-1] if config.selector else None
+    names = query_names(getattr(last, "by", "") or "", plan, store)
     if not names:
         return decisions
     reason = decisions.reason.copy()

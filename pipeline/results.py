@@ -47,10 +47,12 @@ def leave(config: Config, store: Store, scored: Scored, folder: RunFolder) -> di
     """Write ledger, rejected rows and curated dataset; return what the manifest says of them."""
     shutil.rmtree(folder.work / CURATED, ignore_errors=True)  # of an attempt that broke off
     budget = selection.budget_of(config.budget, scored.pool.n_rows, scored.plan.cost)
-    decisions = selection.decide(scored.table, config.selector, budget)
+    filters = list(config.filters)
+    decisions = selection.decide(scored.table, config.selector, budget, filters)
     decisions = with_names(decisions, config, scored.plan, store)
     rejected = rejected_rows(store, config, scored.pool)
-    table = ledger.make_ledger(scored.table, decisions, list(config.scorers), rejected)
+    named = ledger.Named(list(config.scorers), filters)
+    table = ledger.make_ledger(scored.table, decisions, named, rejected)
     pq.write_table(table, folder.work / "ledger.parquet", compression="zstd")
     pq.write_table(rejected, folder.work / "rejected.parquet", compression="zstd")
     ends = ledger.counts(table)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from ..errors import PlanError
 from ..stages.base import Stage
+from ..stages.reading import Reading
 from ..stages.selectors.base import Budget, Selector
 from .compute import StepReport, fitted, run_tasks
 from .executor import Engine
@@ -87,6 +88,7 @@ class Settling:
         settle: doubted rows; or all, and then scorers are fitted on all rounds as well.
         reports: of the rounds that were run.
         taken: rows that took part in each round, from the first on, whether computed now or before.
+        filters: of the run; what they drop takes no part in later rounds.
     """
 
     rounds: Rounds
@@ -97,6 +99,7 @@ class Settling:
     settle: Settle = "doubted"
     reports: list[StepReport] = field(default_factory=list)
     taken: list[int] = field(default_factory=list)
+    filters: Sequence[str] = ()
 
     def run(self, table: pa.Table, engine: Engine, reporter: Reporter) -> pa.Table:
         """Return the table of the pool with the scores after all rounds.
@@ -132,7 +135,10 @@ class Settling:
         for step in self.rounds.scorers:
             stage = step.stage
             if stage.fits_pool:
-                stage = stage.fitted_with(stage.fit(_Joined(self, step, places, last)))
+                targets = {name: aim.rows(self.store) for name, aim in step.aims.items()}
+                assert isinstance(stage, Reading)  # `find_rounds` has seen to it
+                known = stage.known(_Joined(self, step, places, last), targets)
+                stage = stage.fitted_with(known)
             table = _replaced(table, rows, self._rescored(step, stage, places, last))
         return table
 
@@ -149,7 +155,7 @@ class Settling:
     def _doubted(self, table: pa.Table) -> np.ndarray:
         if self.settle == "all":
             return self._with_numbers(table)
-        alive = contenders(table, self.selectors, self.budget)
+        alive = contenders(table, self.selectors, self.budget, self.filters)
         pool = table.take(pa.array(alive))
         wanted = self.selectors[-1].unsettled(pool, self.budget, sum(self._sizes()))
         doubted: np.ndarray = alive if wanted is None else alive[wanted]

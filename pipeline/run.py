@@ -66,7 +66,7 @@ def select(config: Config, reporter: Reporter, overwrite: bool = False) -> Resul
     name, clock = pool_key(config), limits.start_clock(config, store)
 
     def check(pool: Pool, plan: Plan) -> None:
-        selection.check_selectors(config.selector)
+        selection.check_choice(config)
         find_rounds(plan, config.selector, "doubted")
         selection.budget_of(config.budget, pool.n_rows, plan.cost)  # says at once if there is none
 
@@ -152,7 +152,10 @@ def score_pool(
             table = selection.read_scored(wide, pool, plan, store)
         if rounds is not None:
             budget = selection.budget_of(config.budget, pool.n_rows, plan.cost)
-            settling = Settling(rounds, config.selector, budget, pool, store, settle)
+            settling = Settling(
+                *(rounds, config.selector, budget, pool, store, settle),
+                filters=list(config.filters),
+            )
             table = settling.run(table, engine, reporter)
             reports += settling.reports
             spent = settling.spent()

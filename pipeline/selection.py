@@ -1,4 +1,4 @@
-"""The selectors of a run, one after the other, and what each decided about every row."""
+"""The filters of a run, then its selectors, and what each decided about every row."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ class Decisions:
     """What happened to each usable row of a pool; all arrays are (rows,).
 
     Attributes:
-        step: the scorer without a number for it, or the selector that dropped or kept it.
+        step: the filter that dropped it, the scorer without a number for it, or the selector that
+            dropped or kept it; where there is no selector, the last filter.
         reason: why it was dropped; for kept rows what pulled them in, or empty.
         rank: its place in that selector's order, from 1; 0 if it never came to one.
         margin: its distance to that selector's cut; NaN likewise, and for rows over the budget of
@@ -49,6 +50,9 @@ def read_scored(config: Config, pool: Pool, plan: Plan, store: Store) -> pa.Tabl
     for name, scorer in config.scorers.items():
         details = [d.name for d in scorer.details if not pa.types.is_list(d.type)]
         names += [f"{name}.{kind}" for kind in ("score", "status", *details)]
+    for name, own in config.filters.items():
+        details = [d.name for d in own.details if not pa.types.is_list(d.type)]
+        names += [f"{name}.{kind}" for kind in ("reason", *details)]
     names += [name for selector in config.selector for name in selector.reads.names]
     names += [name for name in (plan.cost, config.labels) if name]
     columns = {name: plan.columns.get(name, pool.address(name)) for name in names}
@@ -88,20 +92,23 @@ def budget_of(config: BudgetConfig | None, n_pool: int, cost: str | None) -> Bud
     return Budget(rows)
 
 
-def decide(pool: pa.Table, selectors: Sequence[Selector], budget: Budget) -> Decisions:
-    """Run the selectors; each narrows what the one before it kept.
+def decide(
+    pool: pa.Table, selectors: Sequence[Selector], budget: Budget, filters: Sequence[str] = ()
+) -> Decisions:
+    """Apply the filters, then the selectors; each narrows what the one before it kept.
 
     Args:
         pool: row_id, sample_id and every column that is read, one row per usable row.
         selectors: in order.
         budget: what the last one may keep.
+        filters: names, in order.
 
     Raises:
-        PlanError: there is no selector, or nothing is kept.
+        PlanError: there is neither, or nothing is kept.
     """
-    check_selectors(selectors)
+    check_selectors(selectors, filters)
     made = _undecided(len(pool))
-    alive = np.arange(len(pool))
+    alive = _filtered(pool, filters, made)
     for place, (name, selector) in enumerate(zip(step_names(selectors), selectors, strict=True)):
         alive = _with_numbers(pool, selector, alive, made)
         alive, worth = _narrow(pool, (name, selector), budget, alive, made)
@@ -113,10 +120,12 @@ def decide(pool: pa.Table, selectors: Sequence[Selector], budget: Budget) -> Dec
     return made
 
 
-def contenders(pool: pa.Table, selectors: Sequence[Selector], budget: Budget) -> np.ndarray:
+def contenders(
+    pool: pa.Table, selectors: Sequence[Selector], budget: Budget, filters: Sequence[str] = ()
+) -> np.ndarray:
     """Return the places of the rows that reach the last selector, in order of the pool."""
     made = _undecided(len(pool))
-    alive = np.arange(len(pool))
+    alive = _filtered(pool, filters, made)
     for selector in selectors[:-1]:
         alive = _with_numbers(pool, selector, alive, made)
         alive, _ = _narrow(pool, ("", selector), budget, alive, made)
@@ -133,13 +142,39 @@ def _undecided(n: int) -> Decisions:
     )
 
 
-def check_selectors(selectors: Sequence[Selector]) -> None:
-    """Raise if there is no selector.
+def _filtered(pool: pa.Table, filters: Sequence[str], made: Decisions) -> np.ndarray:
+    """Drop what a filter has a reason against, and return the places of the others."""
+    alive = np.arange(len(pool))
+    for name in filters:
+        reason = pool[f"{name}.reason"].take(pa.array(alive))
+        passes = np.asarray(pc.is_null(reason))
+        made.step[alive] = name
+        made.reason[alive[~passes]] = reason.drop_null().to_numpy()
+        alive = alive[passes]
+    return alive
+
+
+def check_choice(config: Config) -> None:
+    """Raise if a config does not say what is to be chosen.
 
     Raises:
-        PlanError: there is none.
+        PlanError: it has neither a selector nor a filter, or a budget that nobody is to keep.
     """
-    if not selectors:
+    check_selectors(config.selector, list(config.filters))
+    if not config.selector and config.budget != BudgetConfig(fraction=1):
+        raise PlanError(
+            "selector is missing: with a budget, something must choose among what passes the "
+            "filters, for example {use: top_k, by: ifd.score}; without a budget all of it is kept"
+        )
+
+
+def check_selectors(selectors: Sequence[Selector], filters: Sequence[str] = ()) -> None:
+    """Raise if there is neither a selector nor a filter.
+
+    Raises:
+        PlanError: so.
+    """
+    if not selectors and not filters:
         raise PlanError("selector is missing, for example {use: top_k, by: ifd.score}")
 
 
@@ -223,7 +258,9 @@ def _within(
 
 def _funnel(made: Decisions) -> str:
     pairs, counts = np.unique(
-        np.array([f"{s}: {r}" for s, r in zip(made.step, made.reason, strict=True)]),
+        np.array(
+            [f"{s}: {r.partition(':')[0]}" for s, r in zip(made.step, made.reason, strict=True)]
+        ),
         return_counts=True,
     )
     return "; ".join(f"{n} x {pair}" for pair, n in zip(pairs, counts, strict=True))

@@ -204,7 +204,7 @@ def _choose(
         for method, seed, chain, own in [*chosen, *chances]:
             budget = selection.budget_of(asked, own.pool.n_rows, own.plan.cost)
             try:
-                decisions = selection.decide(own.table, chain, budget)
+                decisions = selection.decide(own.table, chain, budget, list(config.filters))
             except PlanError as error:
                 raise PlanError(f"{method} at {label}: {error}") from error
             yield Cell(method, label, budget, seed, decisions.kept)

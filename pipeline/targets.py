@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import PlanError
+from ..scorers.base import Reader
 from .config import Config
 from .pool import Pool
 from .sources import pin_sources
@@ -21,7 +22,7 @@ SUBTASK = "subtask"
 
 @dataclass(frozen=True)
 class Aim:
-    """Where a scorer finds what it reads of a target.
+    """Where a scorer or filter finds what it reads of a target.
 
     Attributes:
         parts: of the target.
@@ -33,13 +34,13 @@ class Aim:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What stands for the target's rows in the key of the scorer."""
+        """What stands for the target's rows in the key of what reads them."""
         whole = any(address.whole for address in self.reads.values())
         inputs = {c: a.folder or f"{a.column}:{a.kind}" for c, a in self.reads.items()}
         return {"parts": [part.name(whole) for part in self.parts], "inputs": inputs}
 
     def rows(self, store: Store) -> pa.Table:
-        """Return the rows of the target as `Scorer.aim` gets them.
+        """Return the rows of the target as `Reader.aim` gets them.
 
         Raises:
             ArtifactError: a file is damaged.
@@ -52,20 +53,20 @@ class Aim:
 
 
 def as_pools(config: Config) -> dict[str, Config]:
-    """Return for each target that a scorer aims at the config whose pool it is.
+    """Return for each target that something aims at the config whose pool it is.
 
     Every row of it must be readable: a target is small and chosen by hand.
 
     Raises:
-        PlanError: a scorer aims at what is no target of the config.
+        PlanError: a scorer or filter aims at what is no target of the config.
     """
     aimed = dict[str, Config]()
-    for name, scorer in config.scorers.items():
-        for target in scorer.targets:
+    for place, (_, reader) in config.readers.items():
+        for target in reader.targets:
             if target not in config.targets:
                 raise PlanError(
-                    f"scorers.{name} aims at {target!r}, which is no target of the config; there "
-                    f"are {', '.join(config.targets) or '(none)'}"
+                    f"{place} aims at {target!r}, which is no target of the config; there are "
+                    f"{', '.join(config.targets) or '(none)'}"
                 )
             own = {"data": [config.targets[target]], "strict": True}
             aimed[target] = config.model_copy(update=own)
@@ -77,26 +78,31 @@ def pin_targets(config: Config) -> Config:
 
     Raises:
         DataError: a path that is neither there nor on the hub.
-        PlanError: a scorer aims at what is no target of the config.
+        PlanError: a scorer or filter aims at what is no target of the config.
     """
     pinned = {name: pin_sources(own).data[0] for name, own in as_pools(config).items()}
     return config.model_copy(update={"targets": {**config.targets, **pinned}})
 
 
-def check_reads(config: Config, scorer: str) -> None:
-    """Check that what a scorer reads of its targets is there before the pool is scored.
+def check_reads(config: Config, place: str, block: Reader) -> None:
+    """Check that what is read of targets is there before the pool is worked on.
+
+    Args:
+        config: the config.
+        place: of the scorer or filter in it, for messages.
+        block: which.
 
     Raises:
         PlanError: so.
     """
-    block = config.scorers[scorer]
-    if block.targets and block.fits_pool:
-        raise PlanError(f"scorers.{scorer}: a scorer has targets or fits the pool, not both")
+    together = type(block).fit_to_targets is not Reader.fit_to_targets
+    if block.targets and block.fits_pool and not together:
+        raise PlanError(f"{place} has targets and fits the pool, but has no fit_to_targets")
     for target in block.targets:
-        reader = f"scorers.{scorer} of targets.{target}"
+        reader = f"{place} of targets.{target}"
         for name in block.target_reads.names:
             maker = name.partition(".")[0]
-            if maker in config.scorers:
+            if maker in config.scorers or maker in config.filters:
                 raise PlanError(f"{reader} reads {name}; of a target only signals can be read")
             if maker in config.signals and config.signals[maker].n_rounds > 1:
                 raise PlanError(f"{reader} reads signals.{maker}, which works in rounds")
@@ -114,13 +120,13 @@ def find_aim(
     reads: pa.Schema,
     columns: Mapping[str, Address],
 ) -> Aim:
-    """Return where a scorer finds what it reads of a target.
+    """Return where a scorer or filter finds what it reads of a target.
 
     Args:
         config: the config.
         pools: the targets by name.
         target: which.
-        reads: the columns of its rows that the scorer needs.
+        reads: the columns of its rows that are needed.
         columns: where those that signals make will live.
 
     Raises:

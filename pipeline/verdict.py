@@ -27,10 +27,10 @@ FULL = "the rows before it in the order fill the budget"  # of any selector: `OV
 
 @dataclass(frozen=True)
 class Passage:
-    """How many rows came to a selector, and how many it let pass.
+    """How many rows came to a filter or selector, and how many it let pass.
 
     Attributes:
-        step: the selector.
+        step: which.
         reached, kept: rows.
     """
 
@@ -48,7 +48,7 @@ class Verdict:
         why: the reason.
         place: its rank there, and the margin; empty where it never came to a rank.
         budget: the budget that would let it in, or keep it; or why that is not known.
-        passed: the selectors that let it pass, in order.
+        passed: the filters and selectors that let it pass, in order.
     """
 
     what: str
@@ -59,7 +59,7 @@ class Verdict:
 
 
 def passages(run: Finished) -> tuple[Passage, ...]:
-    """Return how many rows came to each selector of a run, and passed it."""
+    """Return how many rows came to each filter and selector of a run, and passed it."""
     table = lines(run, ("outcome", "step", "rank"), None)
     ranked = table.set_column(2, "ranked", pc.is_valid(table["rank"]))
     ended: dict[tuple[str, str, bool], int] = {}
@@ -70,6 +70,10 @@ def passages(run: Finished) -> tuple[Passage, ...]:
     selectors = run.config.selector
     left = sum(n for (outcome, _, _), n in ended.items() if outcome != REJECTED)
     found, read = [], set[str]()
+    for name in run.config.filters:
+        kept = left - ended.get((DROPPED, name, False), 0)
+        found.append(Passage(name, left, kept))
+        left = kept
     for name, selector in zip(step_names(selectors), selectors, strict=True):
         scorers = [
             column.removesuffix(".score")
@@ -96,14 +100,16 @@ def verdict(run: Finished, line: Mapping[str, Any]) -> Verdict:
     if line["outcome"] == REJECTED:
         why = f"it cannot be used: {line['reason']}"
         return Verdict("rejected as it was read", why, "", NEVER, ())
-    every = passages(run)
-    names = [own.step for own in every]
+    every, filters = passages(run), list(run.config.filters)
+    if line["rank"] is None and line["step"] in filters:
+        return _by_filter(run.config, line, every)
     if line["rank"] is None:
         return _without_number(run.config, line, every)
-    at = names.index(line["step"])
-    selector, passage = run.config.selector[at], every[at]
-    step = f"{passage.step} (step {at + 1} of {len(every)})"
-    does = "keeps" if at == len(every) - 1 else "lets pass"
+    chosen = every[len(filters) :]
+    at = [own.step for own in chosen].index(line["step"])
+    selector, passage = run.config.selector[at], chosen[at]
+    step = _step(every, len(filters) + at)
+    does = "keeps" if at == len(chosen) - 1 else "lets pass"
     place = (
         f"rank {line['rank']:,} of {passage.reached:,} rows that came to {passage.step}"
         f"{_by(selector)}, which {does} {passage.kept:,}{_margin(line)}"
@@ -112,9 +118,25 @@ def verdict(run: Finished, line: Mapping[str, Any]) -> Verdict:
         f"{line['outcome']} by {step}",
         why_of(selector, line["reason"] or "", line["outcome"] == KEPT),
         place,
-        _budget(run, line, at, every),
-        every[:at],
+        _budget(run, line, at, chosen),
+        every[: len(filters) + at],
     )
+
+
+def _step(every: tuple[Passage, ...], at: int) -> str:
+    return f"{every[at].step} (step {at + 1} of {len(every)})"
+
+
+def _by_filter(config: Config, line: Mapping[str, Any], every: tuple[Passage, ...]) -> Verdict:
+    """What is said of a row that a filter dropped, or the last of them let pass in the end."""
+    at = list(config.filters).index(line["step"])
+    if line["outcome"] == KEPT:
+        why = "all rows that pass the filters are kept"
+        return Verdict(f"kept after {_step(every, at)}", why, "", "it does not go by one", every)
+    kind, _, detail = line["reason"].partition(": ")
+    words = config.filters[line["step"]].words.get(kind, "").format(detail=detail)
+    why = f"{line['reason']}: {words}" if words else line["reason"]
+    return Verdict(f"dropped by {_step(every, at)}", why, "", NEVER, every[:at])
 
 
 def why_of(selector: Selector, reason: str, is_kept: bool) -> str:
@@ -137,12 +159,12 @@ def why_of(selector: Selector, reason: str, is_kept: bool) -> str:
 def _without_number(config: Config, line: Mapping[str, Any], every: tuple[Passage, ...]) -> Verdict:
     column = f"{line['step']}.score"
     reads = [column in selector.reads.names for selector in config.selector]
-    at = reads.index(True)
+    at = len(config.filters) + reads.index(True)
     why = (
         f"{line['step']} gave it no number: its status is {line['reason']} (with a number it is "
         f"{' or '.join(NUMBERED)})"
     )
-    what = f"dropped before {every[at].step} (step {at + 1} of {len(every)}), which reads {column}"
+    what = f"dropped before {_step(every, at)}, which reads {column}"
     return Verdict(what, why, "", NEVER, every[:at])
 
 

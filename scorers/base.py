@@ -6,7 +6,8 @@ A scorer whose result is more than one number, such as a mean with its deviation
 A scorer is its own configuration (a frozen pydantic model): its public fields are the keys that
 stand beside `use:` in a config. Work that needs the whole pool goes into `fit`, which *returns* its
 state as an Arrow table, so that it is stored and sent to workers like any other result. So does
-`aim` of a scorer that compares rows with the rows of targets.
+`aim` of a scorer that compares rows with the rows of targets, and `fit_to_targets` of one that
+needs both.
 """
 
 from abc import ABC, abstractmethod
@@ -42,13 +43,11 @@ class Params(BaseModel):
         return self.model_dump(mode="json", exclude=set(self.neutral))
 
 
-class Scorer(Params, ABC):
-    """One score per row from signal columns. Cheap and pure; a row never depends on its batch."""
+class Reader(Params, ABC):
+    """What says something of a row from columns, and may have to know the pool or targets first.
 
-    @property
-    def undefined(self) -> str:
-        """Status of a row whose inputs are fine but that has no score."""
-        return "undefined"
+    Scorers and filters are such. Cheap and pure; a row never depends on its batch.
+    """
 
     @property
     @abstractmethod
@@ -57,9 +56,9 @@ class Scorer(Params, ABC):
 
     @property
     def details(self) -> pa.Schema:
-        """Further columns beside `score` and `status`, without the scorer's name; default: none.
+        """Further columns beside what every one of its kind makes, without its name; default: none.
 
-        They are null where there is no score, and a NaN in them becomes null.
+        They are null where it says nothing of a row, and a NaN in them becomes null.
         """
         return pa.schema([])
 
@@ -67,7 +66,7 @@ class Scorer(Params, ABC):
     def optional(self) -> pa.Schema:
         """Details that are made only where a selector reads them, such as one number per query.
 
-        Default: none. They come from `score_with`.
+        Default: none.
         """
         return pa.schema([])
 
@@ -89,11 +88,11 @@ class Scorer(Params, ABC):
 
     @property
     def fits_pool(self) -> bool:
-        """Whether `fit` must see the whole pool before any row can be scored; default: no."""
+        """Whether it must see the whole pool before it can say anything of a row; default: no."""
         return False
 
     def fit(self, pool: Iterable[pa.Table]) -> pa.Table | None:
-        """Return what must be known of the whole pool before scoring.
+        """Return what must be known of the whole pool.
 
         Args:
             pool: tables of the `reads` columns; can be read more than once.
@@ -111,9 +110,9 @@ class Scorer(Params, ABC):
         return pa.schema([])
 
     def aim(self, targets: Mapping[str, pa.Table]) -> pa.Table:
-        """Return what must be known of the targets before scoring; `score` gets it as `fitted`.
+        """Return what must be known of the targets.
 
-        A scorer with targets has this in place of `fit`, so that its scores do not depend on the
+        What has targets has this in place of `fit`, so that what it says does not depend on the
         pool.
 
         Args:
@@ -122,6 +121,38 @@ class Scorer(Params, ABC):
                 its place in the target.
         """
         raise NotImplementedError(f"{type(self).__name__} has targets, but no aim")
+
+    def fit_to_targets(self, pool: Iterable[pa.Table], targets: Mapping[str, pa.Table]) -> pa.Table:
+        """Return what must be known of pool and targets together.
+
+        What has targets and `fits_pool` has this in place of `fit` and `aim`.
+
+        Args:
+            pool: as for `fit`.
+            targets: as for `aim`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} fits pool and targets, but not together")
+
+    @final
+    def known(self, pool: Iterable[pa.Table], targets: Mapping[str, pa.Table]) -> pa.Table | None:
+        """Return what must be known before the first row, as its kind has it.
+
+        Args:
+            pool: as for `fit`.
+            targets: as for `aim`; empty where it has none.
+        """
+        if not targets:
+            return self.fit(pool)
+        return self.fit_to_targets(pool, targets) if self.fits_pool else self.aim(targets)
+
+
+class Scorer(Reader, ABC):
+    """One score per row from signal columns."""
+
+    @property
+    def undefined(self) -> str:
+        """Status of a row whose inputs are fine but that has no score."""
+        return "undefined"
 
     @abstractmethod
     def score(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Array | pa.Table:
@@ -158,8 +189,8 @@ class Scorer(Params, ABC):
         usable = pc.is_in(status, pa.array(NUMBERED))
         scored = pc.and_(usable, pc.fill_null(pc.is_finite(values), False))
         status = pc.if_else(pc.and_(usable, pc.invert(scored)), self.undefined, status)
-        table = {"score": _only(scored, values), "status": status}
-        return pa.table(table | {name: _only(scored, column) for name, column in columns.items()})
+        table = {"score": only(scored, values), "status": status}
+        return pa.table(table | {name: only(scored, column) for name, column in columns.items()})
 
     def _checked(
         self, found: pa.Array | pa.Table, details: pa.Schema, n: int
@@ -203,8 +234,14 @@ def _chunked(values: object) -> bool:
     return isinstance(values, pa.ChunkedArray)
 
 
-def _only(scored: pa.Array, values: pa.Array) -> pa.Array:
-    """The values of the rows that have a score, null elsewhere and for NaN."""
+def only(scored: pa.Array, values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return the values of the rows that have a score, null elsewhere and for NaN.
+
+    Args:
+        scored: (rows,) bool.
+        values: (rows,) of any type.
+    """
+    values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if pa.types.is_floating(values.type):
         scored = pc.and_(scored, pc.invert(pc.fill_null(pc.is_nan(values), True)))
     return pc.if_else(scored, values, pa.scalar(None, values.type))

@@ -87,6 +87,7 @@ def _recipe(run: Finished) -> list[list[str]]:
     blocks = [
         *((f"signal {name}", block) for name, block in config["signals"].items()),
         *((f"scorer {name}", block) for name, block in config["scorers"].items()),
+        *((f"filter {name}", block) for name, block in config.get("filters", {}).items()),
         *((f"selector {n}", block) for n, block in enumerate(config["selector"], 1)),
     ]
     return [

@@ -70,7 +70,7 @@ def selector_steps(run: Finished) -> list[str]:
 
 def _in_order(run: Finished, steps: Sequence[str]) -> list[str]:
     """Steps that dropped rows, as they came: a scorer stands before what reads it."""
-    order: list[str] = []
+    order = list(run.manifest["config"].get("filters", {}))
     for step, block in zip(selector_steps(run), run.manifest["config"]["selector"], strict=True):
         reads = {str(value).partition(".")[0] for value in block.values()}
         order += [name for name in steps if name in reads and name in run.scorers]
@@ -80,9 +80,11 @@ def _in_order(run: Finished, steps: Sequence[str]) -> list[str]:
 
 
 def _lost(run: Finished, beside: Beside) -> Finding:
-    """Rows that no selector ever judged: a selector gives every row that comes to it a rank."""
+    """Rows that neither a filter nor a selector judged: a selector gives every row a rank."""
     n_in = run.manifest["pool"]["rows_in"]
-    rejected, unscored = n_in - len(beside.rows), beside.rows["rank"].null_count
+    filters = pa.array(list(run.manifest["config"].get("filters", {})), pa.string())
+    judged = pc.or_(pc.is_valid(beside.rows["rank"]), pc.is_in(beside.rows["step"], filters))
+    rejected, unscored = n_in - len(beside.rows), len(judged) - pc.sum(judged).as_py()
     share = (rejected + unscored) / n_in
     level: Level = "ok" if share < LOST_SOME else "minor" if share < LOST_MUCH else "major"
     if not share:

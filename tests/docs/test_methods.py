@@ -13,7 +13,12 @@ from tamis.stages.warmup import Warmup
 from tamis.tests.docs.pages import ROOT, page_lines_without_fences
 
 METHODS = sorted((ROOT / "docs" / "methods").glob("*.md"))
-KINDS = {"scorers": "Scorer", "signals": "Signal", "selector": "Selector"}
+KINDS = {
+    "scorers": "Scorer",
+    "signals": "Signal",
+    "filters": "Filter",
+    "selector": "Selector",
+}
 EVERY = [(section, name) for section in KINDS for name in lookup.names(section)]
 
 
@@ -25,7 +30,7 @@ def tables():
         for line in page_lines_without_fences(page):
             if heading := re.match(r"#+ (.*)", line):
                 table = None
-                if re.match(r"(Scorer|Signal|Selector) `|Settings of ", heading[1]):
+                if re.match(r"(Scorer|Signal|Filter|Selector) `|Settings of ", heading[1]):
                     assert heading[1] not in found, f"{page.name}: {heading[1]} is there twice"
                     table = found.setdefault(heading[1], {})
             elif table is not None and (row := re.match(r"\| `(\w+)` \| (.*?) \|", line)):

@@ -1,5 +1,5 @@
 import pyarrow as pa
-from tamis.pipeline.ledger import HEAD, counts, make_ledger
+from tamis.pipeline.ledger import HEAD, Named, counts, make_ledger
 from tamis.pipeline.selection import decide
 from tamis.stages.ingest import REJECTED
 from tamis.stages.selectors.base import Budget
@@ -26,7 +26,7 @@ BAD = pa.Table.from_pylist(
 
 def ledger():
     made = decide(POOL, [TopK(by="ifd.score")], Budget(1))
-    return make_ledger(POOL, made, ["ifd"], BAD)
+    return make_ledger(POOL, made, Named(["ifd"]), BAD)
 
 
 def test_every_input_row_has_its_line():
@@ -53,7 +53,7 @@ def test_a_kept_row_says_what_pulled_it_in():
     lists = pa.array([[0.5], [0.0], [0.75]], pa.list_(pa.float32()))
     pool = detailed.append_column("ifd.by_query", lists)
     made = decide(pool, [RoundRobin(by="ifd.by_query")], Budget(1))
-    found = make_ledger(pool, made, ["ifd"], BAD)
+    found = make_ledger(pool, made, Named(["ifd"]), BAD)
     assert found["reason"].to_pylist()[3] == "query: 0"
     assert found["reason"].to_pylist()[0] == "over budget"
     assert found["ifd.query"].to_pylist() == [4, None, None, 7, None]

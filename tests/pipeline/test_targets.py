@@ -240,9 +240,9 @@ class TestPlan:
         with pytest.raises(PlanError, match=r"reads signals\.groups, which is fitted to the pool"):
             make_plan(config(tmp_path, signals=signals), POOL, {"gsm": GSM})
 
-    def test_targets_or_a_fit(self, tmp_path, fake, monkeypatch):
+    def test_targets_and_a_fit_that_does_not_know_them(self, tmp_path, fake, monkeypatch):
         from tamis.scorers.similarity import Similarity
 
         monkeypatch.setattr(Similarity, "fits_pool", True)
-        with pytest.raises(PlanError, match="has targets or fits the pool, not both"):
+        with pytest.raises(PlanError, match="fits the pool, but has no fit_to_targets"):
             make_plan(config(tmp_path), POOL, {"gsm": GSM})
