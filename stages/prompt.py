@@ -17,10 +17,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -206,6 +207,23 @@ def title(name: str) -> str:
 def names() -> list[str]:
     """Return the prompts that come with Tamis."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def checked(prompt: str) -> str:
+    """Return the name of a prompt as it is.
+
+    Raises:
+        ValueError: there is none, or it has mistakes; so that pydantic adds the place.
+    """
+    try:
+        load_prompt(prompt)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    return prompt
+
+
+PromptName = Annotated[str, AfterValidator(checked)]
+"""Of one that comes with Tamis, or the path of a .yaml file."""
 
 
 def load_prompt(prompt: str) -> Prompt:

@@ -4,17 +4,41 @@ Which they are, and what they mean, stands in `scorers.signals` and docs/methods
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from ..scorers.random import uniform
 from ..scorers.signals import column_type
+from .base import ROWS
 from .prompt import Prompt, Question
 from .replies import Rated
 
 COLUMNS = ("rating", "ratings", "probabilities", "scale", "mass", "turns")
-NO_QUESTION = "no_answer"  # status of a row that has nothing to be rated
+NO_ANSWER, NOT_ASKED = "no_answer", "not_asked"  # nothing to be rated; not among the share
+
+
+def columns_read(share: float) -> pa.Schema:
+    """Return what of the rows is needed to ask about a share of them."""
+    names = ["messages", "input_start", *(["sample_id"] if share < 1 else [])]
+    return pa.schema([ROWS.field(name) for name in names])
+
+
+def drawn(rows: pa.Table, share: float, seed: int) -> np.ndarray:
+    """Return which rows are asked about, (rows,) bool: by their content, whatever the pool."""
+    if share >= 1:
+        return np.ones(len(rows), bool)
+    return np.asarray(uniform(seed, rows["sample_id"]) < share)
+
+
+def questions_about(prompt: Prompt, rows: pa.Table, asked: np.ndarray) -> list[Question]:
+    """Return the questions about those of some rows that are asked about."""
+    chosen = rows.select(["messages", "input_start"]).filter(pa.array(asked)).to_pylist()
+    places = np.flatnonzero(asked)
+    found = prompt.questions(chosen)
+    return [replace(question, row=int(places[question.row])) for question in found]
 
 
 def rating_columns(prompt: Prompt, replies: bool) -> pa.Schema:
@@ -31,7 +55,7 @@ def rating_columns(prompt: Prompt, replies: bool) -> pa.Schema:
 
 
 def as_columns(
-    prompt: Prompt, questions: Sequence[Question], found: Sequence[Rated], n_rows: int
+    prompt: Prompt, questions: Sequence[Question], found: Sequence[Rated], asked: np.ndarray
 ) -> dict[str, pa.Array]:
     """Return every column for some rows.
 
@@ -39,8 +63,9 @@ def as_columns(
         prompt: that was asked with.
         questions: in the order of their rows.
         found: what came of each.
-        n_rows: of the part.
+        asked: (rows,) bool, which rows of the part are asked about.
     """
+    n_rows = len(asked)
     of_row: list[list[int]] = [[] for _ in range(n_rows)]
     for place, question in enumerate(questions):
         of_row[question.row].append(place)
@@ -53,7 +78,10 @@ def as_columns(
         "mass": [_masses(row) for row in rows],
         "turns": [len({questions[place].turn for place in places}) for places in of_row],
         "text": [[one.text for one in row] or None for row in rows],
-        "status": [_status(row) for row in rows],
+        "status": [
+            _status(row) if is_asked else NOT_ASKED
+            for row, is_asked in zip(rows, asked, strict=True)
+        ],
     }
     for name in prompt.criteria:
         own = f"criteria.{name}"
@@ -70,7 +98,7 @@ def selected(columns: Mapping[str, pa.Array], wanted: Sequence[str]) -> pa.Table
 
 def _status(row: Sequence[Rated]) -> str:
     """That of the first question that has no rating."""
-    return next((one.status for one in row if one.status != "ok"), "ok") if row else NO_QUESTION
+    return next((one.status for one in row if one.status != "ok"), "ok") if row else NO_ANSWER
 
 
 def _mean(values: Sequence[float], row: Sequence[Rated]) -> float | None:

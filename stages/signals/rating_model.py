@@ -13,14 +13,20 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
 import pyarrow as pa
-from pydantic import PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
-from ...errors import ConfigError, ModelError
+from ...errors import ModelError
 from ...scorers.base import NUMBERED
-from ..base import ROWS
 from ..modelled import ModelStage
-from ..prompt import Prompt, Question, load_prompt
-from ..ratings import as_columns, rating_columns, selected
+from ..prompt import Prompt, PromptName, Question, load_prompt
+from ..ratings import (
+    as_columns,
+    columns_read,
+    drawn,
+    questions_about,
+    rating_columns,
+    selected,
+)
 from ..replies import Rated
 from ..tokenize import Encoder, Tokenisation
 
@@ -36,22 +42,17 @@ TOO_LONG = "prompt_too_long"
 class RatingModel(ModelStage):
     """Expected ratings under one model."""
 
-    prompt: str
+    prompt: PromptName
     """A prompt that comes with Tamis, or the path of a .yaml file."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Of the rows that are asked about, drawn by their content; the others are `not_asked`."""
+    seed: int | None = None
+    """Of that draw."""
     template: Literal["auto", "chat", "none"] = "auto"
     """How the prompt is put to the model: by the tokenizer's chat template, or as plain text; auto:
     by the template where there is one."""
 
     _writer: "Writer | None" = PrivateAttr(default=None)
-
-    @field_validator("prompt")
-    @classmethod
-    def _known_prompt(cls, prompt: str) -> str:
-        try:
-            load_prompt(prompt)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error  # so that pydantic adds the place
-        return prompt
 
     @field_validator("template")
     @classmethod
@@ -61,7 +62,7 @@ class RatingModel(ModelStage):
     @property
     def reads(self) -> pa.Schema:
         """The conversation."""
-        return pa.schema([ROWS.field("messages"), ROWS.field("input_start")])
+        return columns_read(self.share)
 
     @property
     def adds(self) -> pa.Schema:
@@ -70,7 +71,10 @@ class RatingModel(ModelStage):
 
     def identity(self) -> dict[str, Any]:
         """Return the contents of model and prompt in place of their addresses."""
-        return super().identity() | {"prompt": load_prompt(self.prompt).decides()}
+        found = super().identity() | {"prompt": load_prompt(self.prompt).decides()}
+        if self.share == 1:
+            del found["seed"]
+        return found
 
     def setup(self) -> None:
         """Load the model, and find the tokens of the ratings."""
@@ -87,7 +91,8 @@ class RatingModel(ModelStage):
 
         self._spent = {}
         writer, prompt = self._writer, load_prompt(self.prompt)
-        questions = prompt.questions(rows.select(self.reads.names).to_pylist())
+        asked = drawn(rows, self.share, self.seed or 0)
+        questions = questions_about(prompt, rows, asked)
         texts = [writer.ids(question, name) for question in questions for name in prompt.asked]
         short = [place for place, ids in enumerate(texts) if len(ids) <= writer.window]
         found = NextPass(
@@ -103,7 +108,7 @@ class RatingModel(ModelStage):
             one_by_one[place] = _rated(found, at, prompt)
         n = len(prompt.asked)
         rated = [_together(one_by_one[i : i + n], prompt) for i in range(0, len(texts), n)]
-        return selected(as_columns(prompt, questions, rated, len(rows)), wanted)
+        return selected(as_columns(prompt, questions, rated, asked), wanted)
 
     def tokens_of(self, rows: pa.Table, wanted: Sequence[str]) -> np.ndarray | None:
         """Return the tokens of each row; loads a tokenizer, and no model."""
@@ -113,7 +118,8 @@ class RatingModel(ModelStage):
             tokenizer = models.load_tokenizer(self.model, self.revision, self.trust_remote_code)
             self._writer = self._make_writer(tokenizer)
         prompt, counts = load_prompt(self.prompt), np.zeros(len(rows), np.int64)
-        for question in prompt.questions(rows.select(self.reads.names).to_pylist()):
+        asked = drawn(rows, self.share, self.seed or 0)
+        for question in questions_about(prompt, rows, asked):
             lengths = [len(self._writer.ids(question, name)) for name in prompt.asked]
             counts[question.row] += sum(n for n in lengths if n <= self._writer.window)
         return counts

@@ -22,12 +22,19 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from ...errors import ConfigError, PlanError, RemoteError
 from ..answers import Answer, Answers, folder_of
 from ..asking import Asking
-from ..base import ROWS, Resources, Stage
+from ..base import Resources, Stage
 from ..chat import Server, Unanswered
 from ..locations import is_remote, locate, redacted
 from ..pace import Pace, Purse, about
-from ..prompt import Prompt, Question, load_prompt
-from ..ratings import as_columns, rating_columns, selected
+from ..prompt import Prompt, PromptName, load_prompt
+from ..ratings import (
+    as_columns,
+    columns_read,
+    drawn,
+    questions_about,
+    rating_columns,
+    selected,
+)
 from ..replies import Rated, expected, read_reply
 
 OWN = ("model", "messages", "temperature", "max_tokens", "logprobs", "top_logprobs", "stream", "n")
@@ -49,8 +56,12 @@ class RatingServer(Stage):
     """Of the server, as `https://api.example.com/v1`; `/chat/completions` is put after it."""
     model: str
     """As the server calls it."""
-    prompt: str
+    prompt: PromptName
     """A prompt that comes with Tamis, or the path of a .yaml file."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Of the rows that are asked about, drawn by their content; the others are `not_asked`."""
+    seed: int | None = None
+    """Of that draw."""
     server: str | None = None
     """What names the server in place of its address, if the same model moves."""
     api_key_env: str | None = None
@@ -104,15 +115,6 @@ class RatingServer(Stage):
             )
         return url.rstrip("/")
 
-    @field_validator("prompt")
-    @classmethod
-    def _known_prompt(cls, prompt: str) -> str:
-        try:
-            load_prompt(prompt)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error  # so that pydantic adds the place
-        return prompt
-
     @field_validator("api_key_env")
     @classmethod
     def _a_name(cls, name: str | None) -> str | None:
@@ -131,7 +133,7 @@ class RatingServer(Stage):
     @property
     def reads(self) -> pa.Schema:
         """The conversation."""
-        return pa.schema([ROWS.field("messages"), ROWS.field("input_start")])
+        return columns_read(self.share)
 
     @property
     def adds(self) -> pa.Schema:
@@ -144,6 +146,7 @@ class RatingServer(Stage):
         Whether a missing answer stops the run changes only what is kept without one.
         """
         without = {*self.neutral, "base_url", "server", "prompt", "unanswered", "attempt"}
+        without |= {"seed"} if self.share == 1 else set()
         fields = self.model_dump(mode="json", exclude=without)
         fields |= {"prompt": self._prompt.decides(), "server": self.server or self.base_url}
         return fields | ({"keep": self.attempt} if self.unanswered == "keep" else {})
@@ -194,7 +197,9 @@ class RatingServer(Stage):
 
     def requests_of(self, rows: pa.Table) -> tuple[int, int]:
         """Return how many requests some rows are, and about how many tokens their prompts have."""
-        distinct = {(one.system, one.user) for one in self._questions(rows)}
+        asked = drawn(rows, self.share, self.seed or 0)
+        questions = questions_about(self._prompt, rows, asked)
+        distinct = {(one.system, one.user) for one in questions}
         return len(distinct), sum(about(len(system) + len(user)) for system, user in distinct)
 
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
@@ -206,7 +211,8 @@ class RatingServer(Stage):
         if self._asking is None:
             self.setup()
         assert self._asking is not None
-        asking, questions = self._asking, self._questions(rows)
+        asked = drawn(rows, self.share, self.seed or 0)
+        asking, questions = self._asking, questions_about(self._prompt, rows, asked)
         before = dict(_figures(asking))
         try:
             answers = asking.run([question.messages for question in questions])
@@ -215,7 +221,7 @@ class RatingServer(Stage):
             self._spent = {name: now[name] - before[name] for name in now}
         self._check_answered(answers)
         found = [self._rated(answer) for answer in answers]
-        columns = as_columns(self._prompt, questions, found, len(rows))
+        columns = as_columns(self._prompt, questions, found, asked)
         return selected(columns, wanted)
 
     def spent(self) -> Mapping[str, float]:
@@ -225,9 +231,6 @@ class RatingServer(Stage):
     @property
     def _prompt(self) -> Prompt:
         return load_prompt(self.prompt)
-
-    def _questions(self, rows: pa.Table) -> list[Question]:
-        return self._prompt.questions(rows.select(self.reads.names).to_pylist())
 
     def _body(self) -> dict[str, Any]:
         body: dict[str, Any] = {"model": self.model, "max_tokens": self.max_tokens}
