@@ -20,11 +20,14 @@ HEAVY = {  # of others, and where they may be imported
     "sentence_transformers": ("stages",),
     "faiss": ("stages",),
     "datasets": ("stages",),
-    "yaml": ("pipeline", "scorers/checks.py"),
+    "yaml": ("pipeline", "scorers/checks.py", "stages/prompt.py"),
+    "httpx2": ("stages/chat.py", "stages/asking.py"),
+    "anyio": ("stages/asking.py",),
     "ray": ("pipeline/executor.py", "pipeline/submit.py", "pipeline/training.py"),
     "torch": ("kernels", "stages", "pipeline/task.py"),
 }
 SLOW = {"torch", "transformers", "ray", "datasets", "faiss", "peft", "sentence_transformers"}
+SLOW |= {"httpx2", "anyio"}
 FILES = [path for folder in MAY for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
@@ -34,7 +37,7 @@ def imports(path):
     inside = {
         node
         for scope in ast.walk(tree)
-        if isinstance(scope, ast.FunctionDef | ast.If)
+        if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef | ast.If)
         for node in ast.walk(scope)
     }
     for node in ast.walk(tree):
@@ -85,6 +88,12 @@ def test_what_the_command_line_needs_imports_nothing_heavy():
         "stages/reading.py",
         "stages/export.py",
         "stages/packing.py",
+        "stages/prompt.py",
+        "stages/replies.py",
+        "stages/ratings.py",
+        "stages/answers.py",
+        "stages/asking.py",
+        "stages/chat.py",
         "stages/warmup.py",
         "stages/signals",
         "stages/selectors",
