@@ -56,7 +56,7 @@ STATE = pa.schema(
 class Ds2(Scorer):
     """The curated rating of a row; how rare the row is stands beside it."""
 
-    rating: str = "ds2.rating"
+    rating: str = "judge.rating"
     """Of a rating block, or an input column such as `data.rating`."""
     graph: str = "knn"
     """A `knn` block."""

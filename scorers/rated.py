@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .base import floats
+from .signals import RATED
 
 NO_RATING = "no_rating"
 """Status of a row without a number in a column of the input."""
 NUMBER = r"^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
-WITH_STATUS = ("rating", "ratings", "probabilities", "criteria", "score")
+WITH_STATUS = (*RATED, "score")
 """Columns of blocks beside which stands a status, by the first word of their names."""
 
 

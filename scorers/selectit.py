@@ -34,7 +34,7 @@ SCALE = (1.0, 2.0, 3.0, 4.0, 5.0)
 class Selectit(Scorer):
     """Rating times certainty, less where wordings disagree."""
 
-    of: str | Mix = "selectit.probabilities"
+    of: str | Mix = "judge.probabilities"
     """Probabilities of the rating tokens, wording after wording: of a rating block, or an input
     column such as `data.probabilities`; or several with the weight of each model."""
     mode: Literal["formula", "published"] = "formula"

@@ -12,9 +12,9 @@ EVEN = [0.2] * 5
 def rows(*lists, scale=(1, 2, 3, 4, 5), status=None):
     return pa.table(
         {
-            "selectit.probabilities": pa.array(lists, LISTS),
-            "selectit.status": status or ["ok"] * len(lists),
-            "selectit.scale": pa.array([list(scale)] * len(lists), LISTS),
+            "judge.probabilities": pa.array(lists, LISTS),
+            "judge.status": status or ["ok"] * len(lists),
+            "judge.scale": pa.array([list(scale)] * len(lists), LISTS),
         }
     )
 
