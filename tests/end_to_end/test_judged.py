@@ -1,4 +1,4 @@
-"""Whole runs of the methods that go by ratings: the same choice in any order and number of parts."""
+"""Runs of the methods that go by ratings: the same choice in any order and number of parts."""
 
 import io
 
