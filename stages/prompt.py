@@ -149,7 +149,7 @@ class Prompt(BaseModel):
                 system = compiled(self.system).render(fields, criterion=self.main).strip()
                 for text in self.user:
                     user = compiled(text).render(fields, criterion=self.main)
-                    found.append(Question(place, number, system, user.strip()))
+                    found.append(Question(place, number, system, user.strip("\n")))
         return found
 
     def lead_of(self, criterion: str) -> str:
