@@ -260,14 +260,13 @@ def _trained(one: Wanted, store: Store, pool: Pool, reporter: Reporter) -> Measu
 
 
 def count_requests(step: Step, parts: Sequence[Part], store: Store) -> str:
-    """Return how many requests a step will send at most for some parts, in words; or nothing."""
-    requests, tokens = 0, 0
+    """Return what a step will ask of a server at most for some parts, in words; or nothing."""
     if not step.stage.resources().here:
         return ""
-    for rows in store.read_pool(parts, step.reads):
-        counts = step.stage.requests_of(rows) or (0, 0)
-        requests, tokens = requests + counts[0], tokens + counts[1]
-    return f"; at most {requests:,} requests, about {tokens:,} tokens in their prompts"
+    counts = [step.stage.requests_of(rows) for rows in store.read_pool(parts, step.reads)]
+    requests, tokens, cost = (sum(column) for column in zip(*counts, strict=True))
+    said = f"; at most {requests:,} requests, about {tokens:,} tokens in their prompts"
+    return said + (f", cost up to about {cost:,.2f}" if cost else "")
 
 
 def count_tokens(step: Step, parts: Sequence[Part], store: Store) -> tuple[int | None, bool]:

@@ -63,6 +63,7 @@ class Asking:
     _stop: TamisError | None = None
     _in_a_row: int = 0
     _rejected: int = 0
+    _lost: set[str] = field(default_factory=set)
     _answered: int = 0
     _said: float = field(default_factory=time.monotonic)
 
@@ -154,7 +155,9 @@ class Asking:
     def _count_lost(self, why: Unanswered) -> None:
         """Note a reason to stop where it is not the question."""
         said = f": {why.said}" if why.said else ""
-        log.warning("%s: %s%s", self.server.url, why.status, said)
+        first = why.status not in self._lost  # the others are in the log alone
+        self._lost.add(why.status)
+        log.log(logging.WARNING if first else logging.INFO, "%s: %s%s", self.server.url, why, said)
         self._in_a_row += 1
         self._rejected += why.final
         if not self._answered and self._rejected >= HOPELESS:

@@ -163,12 +163,13 @@ class Stage(Params, ABC):
         """
         return None
 
-    def requests_of(self, rows: pa.Table) -> tuple[int, int] | None:
-        """Return how many requests `run` would send for rows, with about how many tokens.
+    def requests_of(self, rows: pa.Table) -> tuple[int, int, float]:
+        """Return what `run` would ask of a server at most, for some rows; default: nothing.
 
-        None, the default: it sends none.
+        Returns:
+            Requests, about how many tokens in them, and what they and their replies cost at most.
         """
-        return None
+        return 0, 0, 0.0
 
     @abstractmethod
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:

@@ -168,7 +168,7 @@ class Server:
 
     def _clean(self, text: str) -> str:
         """A server's words as one short line, without the key."""
-        short = " ".join(text.split())[:SAID]
+        short = "".join(c for c in " ".join(text.split()) if c.isprintable())[:SAID]
         return short.replace(self.key, "***") if self.key else short
 
 

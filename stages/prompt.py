@@ -149,7 +149,7 @@ class Prompt(BaseModel):
                 system = compiled(self.system).render(fields, criterion=self.main).strip()
                 for text in self.user:
                     user = compiled(text).render(fields, criterion=self.main)
-                    found.append(Question(place, number, system, user.strip()))
+                    found.append(Question(place, number, system, user.strip("\n")))
         return found
 
     def lead_of(self, criterion: str) -> str:
@@ -232,19 +232,28 @@ def load_prompt(prompt: str) -> Prompt:
     Raises:
         ConfigError: no such file, or one that is no prompt; each mistake in it is named.
     """
-    path = Path(prompt)
-    if path.suffix not in (".yaml", ".yml"):
-        path = FOLDER / f"{prompt}.yaml"
-        if prompt not in names():
-            raise ConfigError(
-                f"prompt {prompt!r} is not among {', '.join(names())}; for one of your own give "
-                f"the path of a .yaml file"
-            )
+    path = file_of(prompt)
     try:
         stat = path.stat()
     except OSError as error:
         raise ConfigError(f"prompt {prompt!r}: {error.strerror}") from error
     return _read(path.absolute(), stat.st_mtime_ns)
+
+
+def file_of(prompt: str) -> Path:
+    """Return the file of a prompt.
+
+    Raises:
+        ConfigError: neither the name of one that comes with Tamis nor the path of a .yaml file.
+    """
+    if Path(prompt).suffix in (".yaml", ".yml"):
+        return Path(prompt)
+    if prompt not in names():
+        raise ConfigError(
+            f"prompt {prompt!r} is not among {', '.join(names())}; for one of your own give the "
+            f"path of a .yaml file"
+        )
+    return FOLDER / f"{prompt}.yaml"
 
 
 @lru_cache(maxsize=32)

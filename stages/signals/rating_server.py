@@ -195,12 +195,14 @@ class RatingServer(Stage):
             self.max_tokens,
         )
 
-    def requests_of(self, rows: pa.Table) -> tuple[int, int]:
-        """Return how many requests some rows are, and about how many tokens their prompts have."""
+    def requests_of(self, rows: pa.Table) -> tuple[int, int, float]:
+        """Return requests, tokens of their prompts, and the cost with the longest replies."""
         asked = drawn(rows, self.share, self.seed or 0)
         questions = questions_about(self._prompt, rows, asked)
         distinct = {(one.system, one.user) for one in questions}
-        return len(distinct), sum(about(len(system) + len(user)) for system, user in distinct)
+        tokens = sum(about(len(system) + len(user)) for system, user in distinct)
+        purse = Purse(self.price_in, self.price_out)
+        return len(distinct), tokens, purse.cost(tokens, len(distinct) * self.max_tokens)
 
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         """Return the wanted columns.

@@ -172,8 +172,10 @@ def test_exit_codes(code, exit_code, says, tmp_path):
 @pytest.mark.slow
 def test_plan_says_how_many_requests(tmp_path):
     with chat_server(by_length) as server:
-        (tmp_path / "c.yaml").write_text(config(tmp_path, server.url).to_yaml())
+        asked = config(tmp_path, server.url, price_out=1e6, max_tokens=10)
+        (tmp_path / "c.yaml").write_text(asked.to_yaml())
         line = [sys.executable, "-m", "tamis", "plan", "c.yaml", "--measure", "--json"]
         found = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
         assert server.n == 0
     assert "at most 59 requests" in found.stdout
+    assert "cost up to about 590.00" in found.stdout

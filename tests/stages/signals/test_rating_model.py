@@ -34,10 +34,10 @@ def test_the_expectation_is_that_of_the_models_own_logits(gpt2):
     tokenizer = AutoTokenizer.from_pretrained(gpt2)
     said = (
         "You are a helpful assistant. Please identify the quality score of the Response "
-        "corresponding to the Question.\n#Question#:\nName a city.\n#Response#:\nParis is one."
+        "corresponding to the Question. \n #Question#:\nName a city.\n#Response#:\nParis is one. "
     )
     # and no space: behind it 1 to 3 are a token with it, 4 to 6 are not
-    text = f"<|im_start|>user\n{said}<|im_end|>\n<|im_start|>assistant\n##Quality:"
+    text = f"<|im_start|>user\n{said.strip()}<|im_end|>\n<|im_start|>assistant\n##Quality:"
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     model = AutoModelForCausalLM.from_pretrained(gpt2)
     with torch.inference_mode():
