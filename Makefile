@@ -95,6 +95,7 @@ chaos: $(READY)  ## Kill runs at 20 random moments of each engine, and compare t
 
 quickstart: $(READY)  ## Make the embedded pool and model anew (half an hour)
 	$(BIN)/python configs/quickstart/make_pool.py
+	$(BIN)/python configs/quickstart/make_rated.py
 	$(BIN)/python configs/quickstart/make_model.py
 
 clean:  ## Remove the environment and caches, not runs and stores

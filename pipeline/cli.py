@@ -38,6 +38,7 @@ from .options import (
 )
 from .overrides import Overrides
 from .plan_command import plan
+from .prompt_command import prompt
 from .prune import prune
 from .report_command import report
 from .store_commands import commands as store_commands
@@ -152,6 +153,7 @@ def warmup(
 
 
 app.command()(plan)
+app.command()(prompt)
 app.command()(sweep)
 app.command()(doctor)
 app.command()(status)

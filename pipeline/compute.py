@@ -157,6 +157,10 @@ def _say_spent(name: str, spent: Mapping[str, float], reporter: Reporter) -> Non
     if padded := spent.get("padded"):
         share = 1 - spent["tokens"] / padded
         reporter.say(f"{name}: {spent['tokens']:,.0f} tokens, {share:.1%} padding")
+    if requests := spent.get("requests"):
+        sent, came, cost = (spent[figure] for figure in ("tokens_in", "tokens_out", "cost"))
+        said = f"{requests:,.0f} requests of {sent:,.0f} tokens, {came:,.0f} in the replies"
+        reporter.say(f"{name}: {said}" + (f", cost {cost:,.4f}" if cost else ""))
     if splits := spent.get("splits"):
         reporter.say(f"{name}: out of memory, {splits:.0f} batches were halved")
 

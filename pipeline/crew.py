@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from ..errors import WorkerError
+from ..errors import TamisError, WorkerError
 from .heartbeat import Doing
 from .suspect import ATTEMPTS, Job, Jobs, where
 from .task import Receipt
@@ -121,3 +121,16 @@ class Crew:
 
 def _alone(job: Job) -> bool:
     return job.attempt > 1 or job.suspect is not None
+
+
+def said(result: Ready | Receipt | TamisError | OSError | str) -> Ready | Receipt:
+    """Return what a worker has done.
+
+    Raises:
+        TamisError, OSError: what it says went wrong, such as a full disk.
+    """
+    if isinstance(result, TamisError | OSError):
+        raise result
+    if isinstance(result, str):
+        raise WorkerError(f"a worker failed unexpectedly:\n{result}")
+    return result

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
-from ..errors import PlanError, TamisError, WorkerError
+from ..errors import PlanError
 from ..stages.base import Stage
 from ..stages.locations import Location
 from . import lookup
 from .access import AUTH, check_reachable, keep_to_ourselves
 from .config import EngineConfig
-from .crew import AHEAD, Crew
+from .crew import AHEAD, Crew, said
 from .heartbeat import PATIENCE_S, Doing
 from .meter import Meter
 from .suspect import Jobs, where
 from .task import Receipt, Task, compute, limit_threads, read
-from .worker import Ready, Worker
+from .worker import Worker
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -79,6 +79,8 @@ class LocalEngine:
         """Yield receipts in order of the tasks; a stage is set up once for all its rounds."""
         limit_threads(stage, self.config.threads)
         if tasks and stage is not self._ready:
+            if stage.resources().here:
+                stage.use_store(self.root)
             stage.setup()
             self._ready = stage
         ahead = _read_ahead(stage, tasks, self.root) if stage.resources().gpus else repeat(None)
@@ -112,6 +114,10 @@ class RayEngine:
     _gpus: float = 0.0
     _started: bool = False
     _jobs: Jobs = field(default_factory=lambda: Jobs(()))
+    _here: LocalEngine = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._here = LocalEngine(self.config, self.root)
 
     def run(self, stage: Stage, tasks: Sequence[Task]) -> Iterator[Receipt]:
         """Yield receipts as they come; a part whose worker dies is tried again on a new one.
@@ -119,8 +125,10 @@ class RayEngine:
         Raises:
             TamisError: a worker cannot start, or what it could not do.
         """
-        if not tasks:
-            return
+        if tasks:
+            yield from (self._here.run if stage.resources().here else self._run)(stage, tasks)
+
+    def _run(self, stage: Stage, tasks: Sequence[Task]) -> Iterator[Receipt]:
         needs = self.reserve(stage)  # before the imports: Ray reads then where to listen
         import ray
         from ray.exceptions import OutOfMemoryError, RayActorError
@@ -142,7 +150,7 @@ class RayEngine:
                     log.warning("no worker has come up for %d s; %s", PATIENCE_S, room(needs))
                 continue
             try:
-                result = _said(ray.get(done[0]))
+                result = said(ray.get(done[0]))
             except (RayActorError, OutOfMemoryError) as error:
                 meter.died()
                 less = stage.smaller() if isinstance(error, OutOfMemoryError) else None
@@ -160,7 +168,7 @@ class RayEngine:
 
     def doing(self) -> list[Doing]:
         """Return what each worker is at."""
-        return list(self._doing.values())
+        return [*self._here.doing(), *self._doing.values()]
 
     def reserve(self, stage: Stage, n: int = 1) -> dict[str, float]:
         """Join Ray, and let the user's classes travel; return what a worker of a stage needs of it.
@@ -185,6 +193,7 @@ class RayEngine:
 
     def stop(self) -> None:
         """Hand out no more tasks."""
+        self._here.stop()
         self._jobs.waiting.clear()
 
     def close(self) -> None:
@@ -285,16 +294,3 @@ def room(needs: Mapping[str, float], n: int = 1) -> str:
         for name, amount in needs.items()
     )
     return f"a worker needs {shown}" if n == 1 else f"{n} workers at once need {shown}"
-
-
-def _said(result: Ready | Receipt | TamisError | OSError | str) -> Ready | Receipt:
-    """What a worker has done.
-
-    Raises:
-        TamisError, OSError: what it says went wrong, such as a full disk.
-    """
-    if isinstance(result, TamisError | OSError):
-        raise result
-    if isinstance(result, str):
-        raise WorkerError(f"a worker failed unexpectedly:\n{result}")
-    return result

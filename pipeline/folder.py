@@ -216,16 +216,32 @@ def _is_same(path: Location, config: Config) -> bool:
         before = yaml.safe_load(read(path / CONFIG).decode())
     except (yaml.YAMLError, ValueError):
         return False
-    return isinstance(before, dict) and _compared(before) == what_decides(config)
+    return isinstance(before, dict) and _compared(before, config) == what_decides(config)
 
 
 def what_decides(config: Config) -> dict[str, Any]:
     """Return what of a config decides its result, in plain values."""
-    return _compared(yaml.safe_load(config.to_yaml()))
+    return _compared(yaml.safe_load(config.to_yaml()), config)
 
 
-def _compared(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name not in NOT_COMPARED}
+def _compared(fields: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """The fields that decide, without those of its blocks that change no result."""
+    kept = {name: value for name, value in fields.items() if name not in NOT_COMPARED}
+    for section in ("signals", "scorers", "filters"):
+        blocks = kept.get(section)
+        if isinstance(blocks, dict):
+            neutral = {name: block.neutral for name, block in getattr(config, section).items()}
+            kept[section] = {
+                name: _without(block, neutral.get(name, frozenset()))
+                for name, block in blocks.items()
+            }
+    return kept
+
+
+def _without(block: object, names: frozenset[str]) -> object:
+    if not isinstance(block, dict):
+        return block
+    return {name: value for name, value in block.items() if name not in names}
 
 
 def _clear(path: Location) -> None:

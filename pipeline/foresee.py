@@ -27,7 +27,7 @@ from .forecast import (
 )
 from .logs import Reporter
 from .machine import disk_free, memory_available, memory_in_use, n_cores
-from .measuring import Measured, count_tokens, measure_steps, measure_warmups
+from .measuring import Measured, count_requests, count_tokens, measure_steps, measure_warmups
 from .plan import Plan, Step, make_plan
 from .pool import Pool, pool_key
 from .run import open_pool, pin
@@ -167,6 +167,8 @@ class _Measuring:
     ) -> Iterator[StepForecast]:
         for one in found:
             step, pool, parts = missing[one.target, one.name]
+            if asked := count_requests(step, parts, self.store):
+                one = replace(one, failed=f"{one.failed}{asked}")
             if any(not samples[target].whole for target in step.aims):
                 one = replace(one, failed="a target is larger than its sample")
             self.reporter.say(f"counting tokens of {one.name}") if one.tokens else None

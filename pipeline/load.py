@@ -116,7 +116,11 @@ def places(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     named = chains if isinstance(chains, dict) else {}
     compared = [block for name in named for block in blocks(named, name)]
     for block in [*blocks(raw, "signals", "scorers", "filters", "selector"), *compared]:
-        fields += [(block, name) for name in ("model", "other", "tokenizer", "patterns")]
+        fields += [
+            (block, name) for name in ("model", "other", "tokenizer", "patterns") if _is_here(block)
+        ]
+        if str(block.get("prompt")).endswith((".yaml", ".yml")):
+            fields.append((block, "prompt"))
         if str(block.get("use")).endswith(".py"):
             fields.append((block, "use"))
         if isinstance(paths := block.get("adapters"), list):
@@ -125,6 +129,11 @@ def places(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
         value = holder.get(key) if isinstance(holder, dict) else holder[key]
         if isinstance(value, str):
             yield holder, key
+
+
+def _is_here(block: Mapping[str, Any]) -> bool:
+    """Whether the models of a block are folders, and not names that a server knows."""
+    return "base_url" not in block
 
 
 def _anchored(path: str, folder: Path) -> str:

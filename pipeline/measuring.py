@@ -26,6 +26,7 @@ from .task import Receipt, Task, limit_threads
 from .warmups import Wanted, wanted, warmup_of, with_adapters
 
 CENSUS = 200_000  # rows whose tokens are counted one by one; of larger pools so many, evenly spread
+ASKS = "it asks a server, which nothing but the run itself does"
 SHARE = 4  # a quarter of the sample is looked at as well, to see how fits and files grow
 
 
@@ -114,6 +115,10 @@ def measure_steps(
     every = [(target.name, step) for target in plan.targets for step in target.steps]
     for target, step in [*every, *(("", step) for step in plan.steps)]:
         if (target, step.name) not in asked:
+            continue
+        if step.stage.resources().here:
+            lost.add(step.name)
+            found.append(Measured(step.name, target, failed=ASKS))
             continue
         if gone := sorted(lost & {name.partition(".")[0] for name in step.reads}):
             lost.add(step.name)
@@ -252,6 +257,16 @@ def _trained(one: Wanted, store: Store, pool: Pool, reporter: Reporter) -> Measu
         peak=peak_memory(),
         gpu_peak=_gpu_peak(on_gpu),
     )
+
+
+def count_requests(step: Step, parts: Sequence[Part], store: Store) -> str:
+    """Return what a step will ask of a server at most for some parts, in words; or nothing."""
+    if not step.stage.resources().here:
+        return ""
+    counts = [step.stage.requests_of(rows) for rows in store.read_pool(parts, step.reads)]
+    requests, tokens, cost = (sum(column) for column in zip(*counts, strict=True))
+    said = f"; at most {requests:,} requests, about {tokens:,} tokens in their prompts"
+    return said + (f", cost up to about {cost:,.2f}" if cost else "")
 
 
 def count_tokens(step: Step, parts: Sequence[Part], store: Store) -> tuple[int | None, bool]:

@@ -146,9 +146,14 @@ def _sources(texts: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _signals_with(raw: Mapping[str, Any], field: str, value: str) -> list[dict[str, Any]]:
-    """Signal blocks whose class has a field; those with an unknown `use:` are reported later."""
+    """Signal blocks whose class has a field; those with an unknown `use:` are reported later.
+
+    What a server calls its model is left as it is.
+    """
     found = []
     for block in blocks(raw, "signals"):
+        if "base_url" in block:
+            continue
         try:
             has = field in lookup.find("signals", str(block.get("use"))).model_fields
         except ConfigError:

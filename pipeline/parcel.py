@@ -35,7 +35,7 @@ class Parcel:
         values: of the config.
         inputs: files and folders of this machine that it names; every machine must see them.
         outputs: `store` and `out`, where they are no addresses.
-        code: files of the user's, by their path beside the config.
+        code: files of the user's, prompts among them, by their path beside the config.
     """
 
     values: Mapping[str, Any]
@@ -70,7 +70,7 @@ def make_parcel(config: Config, base: Path, with_code: bool = True) -> Parcel:
         path = Path(holder[key])
         if path.is_relative_to(PACKAGED):
             holder[key] = path.relative_to(PACKAGED).as_posix()
-        elif key == "use" and with_code:
+        elif key == "prompt" or (key == "use" and with_code):
             holder[key] = f"code/{len(code)}/{path.name}"
             code[holder[key]] = path
         elif "://" not in holder[key] and path.expanduser().is_absolute():

@@ -10,6 +10,7 @@
       <use>-<key>/step.json                       the text that was hashed into the key
       <use>-<key>/fitted.parquet                  what a step must know of all rows or of targets
       <use>-<key>/<round>/<part hash>/            see `round_files`
+      answers/<key>/<process>.jsonl               what servers have answered, see `stages.answers`
       forecasts/<key>.json                        what `tamis plan --measure` said
       spent/<key>.json                            hours of a run that has limits, until it is done
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import ConfigError
+from ..stages.answers import FOLDER as ANSWERS
 from ..stages.locations import Location, is_remote, locate, same_or_below
 from ..stages.remote import is_file
 from .files import Listed, files_below, names, remove_files
@@ -31,7 +32,7 @@ class Entry:
     """A folder of a store.
 
     Attributes:
-        folder: `<use>-<key>`, `warmup-<key>`, `pools` or `rows`.
+        folder: `<use>-<key>`, `warmup-<key>`, `pools`, `rows` or `answers`.
         n_files, size: files in it, and their bytes.
         runs: that use something of it.
         idle: files that no run needs.
@@ -141,6 +142,8 @@ def _entry(
     before: float,
 ) -> Entry:
     users = tuple(run for run, uses in runs.items() if _is_used(folder.name, uses))
+    if folder.name == ANSWERS:  # that were paid for, whichever run comes next
+        return Entry(folder, len(files), sum(file.size for file in files), users, ())
     idle = []
     for file in files:
         own = Listed(file.inside[1:], file.size, file.modified)

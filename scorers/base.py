@@ -99,6 +99,10 @@ class Reader(Params, ABC):
         """
         return None
 
+    def found(self, fitted: pa.Table) -> str:
+        """Return what `fit` found in a few words, to be shown; default: nothing."""
+        return ""
+
     @property
     def targets(self) -> tuple[str, ...]:
         """The targets of the config that it compares rows with; default: none."""

@@ -64,10 +64,21 @@ PER_ROW = {
     "size": pa.int32(),  # rows of the group
     "jaccard": pa.float32(),  # estimated, to the row that the group is named after
     "cosine": pa.float32(),  # the largest to another row of the cluster
+    # ratings: a question is asked turn by turn, and in a turn wording by wording
+    "rating": pa.float32(),  # mean over the questions
+    "ratings": pa.list_(pa.float32()),  # one per question, null where it has none
+    "probabilities": pa.list_(pa.float32()),  # of the scale, question after question; NaN: none
+    "scale": pa.list_(pa.float32()),  # the ratings there are, ascending; the same in every row
+    "mass": pa.list_(pa.float32()),  # per question: of all rating tokens in the full softmax
+    "turns": pa.int32(),  # that were asked about
+    "text": pa.list_(pa.string()),  # replies, one per question
     "status": pa.string(),  # of the row: ok, truncated, or why there is no number
     "given.status": pa.string(),  # of the pass: ok or why not, as not_finite; null without one
     "alone.status": pa.string(),
 }
+
+RATED = ("rating", "ratings", "probabilities", "mass", "turns", "text", "criteria", "labels")
+"""Columns of ratings, by the first word of their names; the status of the row says why not."""
 
 STATUS = {"alone": "alone.status"} | dict.fromkeys(
     ("given", "instruction", "embedding", "adam", "plain"), "given.status"
@@ -84,6 +95,10 @@ def column_type(column: str) -> pa.DataType:
     if column in PER_ROW:
         return PER_ROW[column]
     condition, _, statistic = column.partition(".")
+    if condition == "criteria" and statistic:
+        return pa.float32()
+    if condition == "labels" and statistic:
+        return pa.string()
     if condition in CONDITIONS:
         known = PER_TOKEN | BETWEEN
         if statistic in known:
@@ -104,7 +119,7 @@ def schema(signal: str, *columns: str) -> pa.Schema:
     """
     words = [column.split(".")[0] for column in columns]
     passes = [STATUS[word] for word in words if word in STATUS]
-    if passes:
+    if passes or set(words) & set(RATED):
         columns = tuple(dict.fromkeys([*columns, *passes, "status"]))
     return pa.schema([(f"{signal}.{column}", column_type(column)) for column in columns])
 

@@ -48,9 +48,16 @@ ROWS = pa.schema(
 
 @dataclass(frozen=True)
 class Resources:
-    """What one worker of a stage needs; never part of a result's identity."""
+    """What one worker of a stage needs; never part of a result's identity.
+
+    Attributes:
+        gpus: of one worker.
+        here: it works in the process that began the run, whatever the engine, and alone: it keeps
+            to limits per minute, for instance, or uses a key that only that process has.
+    """
 
     gpus: float = 0.0
+    here: bool = False
 
 
 class Stage(Params, ABC):
@@ -126,6 +133,12 @@ class Stage(Params, ABC):
         """Return what one worker needs."""
         return Resources()
 
+    def use_store(self, root: str) -> None:
+        """Learn where the store is, before `setup`; default: it does not matter.
+
+        Only those whose `resources` say `here` are told.
+        """
+
     def setup(self) -> None:
         """Load what is needed once per worker, such as a model."""
 
@@ -149,6 +162,14 @@ class Stage(Params, ABC):
         where there are no such tokens or where it takes a model to know.
         """
         return None
+
+    def requests_of(self, rows: pa.Table) -> tuple[int, int, float]:
+        """Return what `run` would ask of a server at most, for some rows; default: nothing.
+
+        Returns:
+            Requests, about how many tokens in them, and what they and their replies cost at most.
+        """
+        return 0, 0, 0.0
 
     @abstractmethod
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # torch and transformers
     from .gradients import GradientPass
     from .models import LM
     from .passes import PassResult
+    from .rating_tokens import NextWords
 
 CONVERSATION = pa.schema([ROWS.field(name) for name in ("messages", "tools", "input_start")])
 
@@ -187,7 +188,7 @@ class ModelStage(Stage):
         """Tokens run through the model, with and without padding, and halved batches."""
         return self._spent
 
-    def _count(self, found: "PassResult | GradientPass") -> None:
+    def _count(self, found: "PassResult | GradientPass | NextWords") -> None:
         """Add what a pass used up to what `spent` reports."""
         for name in ("tokens", "padded", "splits"):
             self._spent[name] = self._spent.get(name, 0) + getattr(found, name)

@@ -39,3 +39,7 @@ class Reading(Stage, ABC):
     def known(self, pool: Iterable[pa.Table], targets: Mapping[str, pa.Table]) -> pa.Table | None:
         """Return what the reader must know of pool and targets, in place of `fit`."""
         return self.reader.known(pool, targets)
+
+    def found(self) -> str:
+        """Return what the reader found, in a few words."""
+        return "" if self._fitted is None else self.reader.found(self._fitted)

@@ -86,7 +86,7 @@ def check_template(template: str) -> None:
         names = ", ".join([*BUILT_IN, "chat"])
         raise ConfigError(f"template {template!r} is not one of {names}, nor a Jinja string")
     try:
-        _compile(template).render(turn=0, instruction="a", input="b", system="c")
+        compiled(template).render(turn=0, instruction="a", input="b", system="c")
     except Exception as error:  # a template is code: it may raise anything
         raise ConfigError(f"template {template!r} is not valid: {error!r}") from error
 
@@ -110,7 +110,7 @@ def turns(
             raise ValueError("the template 'chat' needs a tokenizer")
         return _chat_turns(row, tokenizer)
     text, header = BUILT_IN.get(template, (template, ""))
-    compiled = _compile(text)
+    made = compiled(text)
     found: list[Turn] = []
     pending: list[Mapping[str, Any]] = []
     for message in row["messages"]:
@@ -119,7 +119,7 @@ def turns(
             continue
         fields = _turn_fields(pending, row["input_start"] if not found else None)
         try:
-            context = compiled.render(turn=len(found), **fields)
+            context = made.render(turn=len(found), **fields)
         except Exception as error:  # a template is code: it may raise anything
             raise TemplateMismatch(str(error)) from error
         found.append(Turn(context, header, answer_text(message)))
@@ -133,8 +133,30 @@ def answer_text(message: Mapping[str, Any]) -> str:
     return "\n".join(part for part in parts if part)
 
 
+def spoken(row: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return for each answer of a row what was said since the one before it, and the answer.
+
+    Args:
+        row: `messages` and `input_start` as in `stages.base.ROWS`.
+
+    Returns:
+        `system`, `instruction`, `input` and `answer` of each turn.
+    """
+    found: list[dict[str, str]] = []
+    pending: list[Mapping[str, Any]] = []
+    for message in row["messages"]:
+        if message["role"] != "assistant":
+            pending.append(message)
+            continue
+        fields = _turn_fields(pending, row["input_start"] if not found else None)
+        found.append(fields | {"answer": answer_text(message)})
+        pending = []
+    return found
+
+
 @lru_cache(maxsize=64)
-def _compile(text: str) -> jinja2.Template:
+def compiled(text: str) -> jinja2.Template:
+    """Return a template that runs in the sandbox, and in which every name must be known."""
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )

@@ -20,13 +20,16 @@ HEAVY = {  # of others, and where they may be imported
     "sentence_transformers": ("stages",),
     "faiss": ("stages",),
     "datasets": ("stages",),
-    "yaml": ("pipeline", "scorers/checks.py", "stages/filters"),
+    "yaml": ("pipeline", "scorers/checks.py", "stages/filters", "stages/prompt.py"),
     "py3langid": ("stages/filters",),
     "ot": ("scorers",),
+    "httpx2": ("stages/chat.py", "stages/asking.py"),
+    "anyio": ("stages/asking.py",),
     "ray": ("pipeline/executor.py", "pipeline/submit.py", "pipeline/training.py"),
     "torch": ("kernels", "stages", "pipeline/task.py"),
 }
 SLOW = {"torch", "transformers", "ray", "datasets", "faiss", "ot", "peft", "sentence_transformers"}
+SLOW |= {"httpx2", "anyio"}
 FILES = [path for folder in MAY for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
@@ -36,7 +39,7 @@ def imports(path):
     inside = {
         node
         for scope in ast.walk(tree)
-        if isinstance(scope, ast.FunctionDef | ast.If)
+        if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef | ast.If)
         for node in ast.walk(scope)
     }
     for node in ast.walk(tree):
@@ -87,6 +90,12 @@ def test_what_the_command_line_needs_imports_nothing_heavy():
         "stages/reading.py",
         "stages/export.py",
         "stages/packing.py",
+        "stages/prompt.py",
+        "stages/replies.py",
+        "stages/ratings.py",
+        "stages/answers.py",
+        "stages/asking.py",
+        "stages/chat.py",
         "stages/warmup.py",
         "stages/signals",
         "stages/selectors",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from math import e, log
 
 from .golden import HAND, ScorerGolden
+from .rating_goldens import GOLDENS as RATING_GOLDENS
 from .target_goldens import GOLDENS as TARGET_GOLDENS
 
 
@@ -236,4 +237,5 @@ GOLDENS = (
         {"mode": "official", "lengths": "length"},
     ),
     *TARGET_GOLDENS,
+    *RATING_GOLDENS,
 )

@@ -70,6 +70,19 @@ GOLDENS = (
         {"by": "a.score", "shares": "equal"},
     ),
     SelectorGolden(
+        "quota",
+        f"{HAND}: 8 rows of x and 4 of y, proportional shares of 6; of x six of a and two of b",
+        {
+            "a.score": [float(12 - place) for place in range(12)],
+            "source": ["x"] * 8 + ["y"] * 4,
+            "data.domain": ["a"] * 6 + ["b"] * 6,
+        },
+        6,
+        [0, 1, 2, 6, 8, 9],
+        {"by": "a.score", "column": ["source", "data.domain"]},
+        in_order=False,
+    ),
+    SelectorGolden(
         "best_of_each",
         "Ge et al. 2024, arXiv 2402.18191: the best of three clusters, then the best scores",
         {"a.score": [9, 8, 7, 6, 5, 4, 3], "clusters.label": [0, 0, 0, 1, 1, 2, None]},
@@ -194,5 +207,22 @@ GOLDENS = (
         2,
         [1, 0],
         {"seed": 0},
+    ),
+    SelectorGolden(
+        "level_fill",
+        "Pang et al. 2025, arXiv 2410.10877: both rows of 5, and of 4 that with the longest tail",
+        {"ds2.score": [5, 5, 4, 4, 4], "ds2.long_tail": [0.2, 0.1, 0.1, 0.5, 0.3]},
+        3,
+        [0, 1, 3],
+    ),
+    SelectorGolden(
+        "tag_coverage",
+        "Lu et al. 2023, arXiv 2308.07074: abc, then d; the next round begins anew",
+        {
+            "tags.score": [2, 3, 1, 1, 1],
+            "data.tags": ["a, b", "a, b, c", "a", "c", "d"],
+        },
+        4,
+        [1, 4, 0, 3],
     ),
 )

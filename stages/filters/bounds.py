@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from ...scorers.column import numbers
+from ...scorers.rated import rating_numbers
 from .base import Filter
 
 
@@ -54,7 +54,7 @@ class Bounds(Filter):
 
     def judge(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Table:
         """Return which bound a row is beyond."""
-        values = numbers(rows, self.column)
+        values = rating_numbers(rows, self.column)
         reasons = [self._reason(value) for value in values.tolist()]
         value = pa.array(values, pa.float64(), from_pandas=True)
         return pa.table({"reason": pa.array(reasons, pa.string()), "value": value})

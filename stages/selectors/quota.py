@@ -10,14 +10,19 @@ With the labels of `clusters` as groups this is, among others,
     its later rounds:
         shares: rating      shares in proportion to exp(mean of `rating` over the group)
 
-The published code gives each of k clusters int(budget / k) and drops the remainder; here it is
-split by largest remainder.
+With two columns the budget is split over the groups of the first, and the part of each over the
+groups of the second inside it, as DataMan (Peng et al. 2025, arXiv 2502.19363) splits a budget in
+tokens by source, then by domain. Its code fills a cell of too few rows with copies of them; here a
+row is kept once, and what a cell cannot take goes to others of its source, then to other sources.
+
+The published code of k-means-quality gives each of k clusters int(budget / k) and drops the
+remainder; here it is split by largest remainder.
 """
 
 import logging
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self, final
+from typing import Annotated, ClassVar, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +34,8 @@ from .base import Budget, Choice, Growth, Selector, by_value, score_schema, scor
 from .groups import groups_of
 
 log = logging.getLogger(__name__)
+
+Levels = Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
 
 NO_GROUP = "(none)"
 
@@ -49,8 +56,9 @@ class Quota(Selector):
     }
 
     by: str
-    column: str = "source"
-    """`source`, an input column such as `data.category`, or a label such as `clusters.label`."""
+    column: str | Levels = "source"
+    """`source`, an input column such as `data.category`, or a label such as `clusters.label`; or a
+    list of two: the groups of the second are inside those of the first."""
     shares: Literal["proportional", "equal", "rating"] | dict[str, float] = "proportional"
     """By size, equal, by mean rating, or a weight for each group by name (groups without one get
     nothing). `groups` says how groups are named."""
@@ -78,6 +86,10 @@ class Quota(Selector):
     def _one_size(self) -> Self:
         if self.rating is not None and self.shares != "rating":
             raise ValueError("rating belongs to `shares: rating`")
+        if isinstance(self.shares, dict) and len(self._columns) > 1:
+            raise ValueError("weights by name are of one column; with two take a word for shares")
+        if len(set(self._columns)) < len(self._columns):
+            raise ValueError("column is the same twice")
         if self.fraction is not None and self.shares != "proportional":
             raise ValueError("fraction is of each group; give it or shares, not both")
         if self.temperature != 1 and self.pick != "sample":
@@ -93,22 +105,22 @@ class Quota(Selector):
     def reads(self) -> pa.Schema:
         """The scores and the groups."""
         columns = dict.fromkeys([self.by, self.rating or self.by])
-        return score_schema(*columns).append(pa.field(self.column, pa.null()))
+        groups = [(column, pa.null()) for column in self._columns]
+        return pa.schema([*score_schema(*columns), *groups])
 
     def select(self, pool: pa.Table, budget: Budget) -> Choice:
         """Order what the quotas keep before the rest, each by score (or by draw)."""
         values = self._values(pool)
         order = by_value(pool, values)
         costs = np.ones(len(pool), np.int64) if self.fraction else budget.costs(pool)
-        names, member = groups_of(pool[self.column], NO_GROUP)
+        names, member, upper = self._groups(pool)
         self._check_groups(names)
         capacity = np.bincount(member, weights=costs, minlength=len(names)).astype(np.int64)
         if self.fraction:
             quotas = np.array([share_of(size, self.fraction) for size in capacity.tolist()], int)
         else:
             ratings = scores(pool, self.rating or self.by)[order]
-            weights = self._weights_of(names, capacity, member[order], ratings)
-            quotas = split(budget.limit, weights, capacity, logs=self.shares == "rating")
+            quotas = self._quotas(budget.limit, names, (member[order], upper), capacity, ratings)
         each = order[np.argsort(member[order], kind="stable")]  # group by group, best first
         own = member[each]
         before = np.cumsum(capacity) - capacity  # the costs of the groups in front
@@ -121,6 +133,43 @@ class Quota(Selector):
         reasons = np.array([f"over the quota: {name}" for name in names], dtype=object)
         order = np.concatenate([order[kept[order]], order[~kept[order]]])
         return Choice(order, int(kept.sum()), reasons[member], values - last[member])
+
+    @property
+    def _columns(self) -> Levels:
+        return (self.column,) if isinstance(self.column, str) else self.column
+
+    def _groups(self, pool: pa.Table) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """The names of the groups, each row's place among them, and of each the one it is in."""
+        names, member = groups_of(pool[self._columns[0]], NO_GROUP)
+        if len(self._columns) == 1:
+            return names, member, np.zeros(len(names), np.int64)
+        inner, own = groups_of(pool[self._columns[1]], NO_GROUP)
+        cells, member = np.unique(member * max(len(inner), 1) + own, return_inverse=True)
+        upper, lower = np.divmod(cells, max(len(inner), 1))
+        pairs = zip(upper.tolist(), lower.tolist(), strict=True)
+        return [f"{names[one]} / {inner[other]}" for one, other in pairs], member, upper
+
+    def _quotas(
+        self,
+        total: int,
+        names: list[str],
+        groups: tuple[np.ndarray, np.ndarray],
+        capacity: np.ndarray,
+        ratings: np.ndarray,
+    ) -> np.ndarray:
+        """What each group gets: the share of the group that it is in, split once more."""
+        member, upper = groups
+        logs = self.shares == "rating"
+        weights = self._weights_of(names, capacity, member, ratings)
+        if len(self._columns) == 1:
+            return split(total, weights, capacity, logs)
+        size = np.bincount(upper, weights=capacity).astype(np.int64)
+        outer = self._weights_of([], size, upper[member], ratings)
+        quotas = np.zeros(len(names), np.int64)
+        for group, share in enumerate(split(total, outer, size, logs).tolist()):
+            own = upper == group
+            quotas[own] = split(share, weights[own], capacity[own], logs)
+        return quotas
 
     def _check_groups(self, names: list[str]) -> None:
         if not isinstance(self.shares, dict) or not names:
@@ -147,7 +196,7 @@ class Quota(Selector):
             return np.array([self.shares.get(name, 0.0) for name in names])
         if self.shares == "rating":  # members come by value, so that sums are of any order
             return np.bincount(member, ratings) / np.bincount(member)
-        return capacity.astype(float) if self.shares == "proportional" else np.ones(len(names))
+        return capacity.astype(float) if self.shares == "proportional" else np.ones(len(capacity))
 
 
 def split(total: int, weights: np.ndarray, capacity: np.ndarray, logs: bool = False) -> np.ndarray:

@@ -15,6 +15,8 @@ NEEDED = {
     "gradient": {"model": "x"},
     "divergence": {"model": "x", "other": "y"},
     "embedding": {"model": "x"},
+    "rating_model": {"model": "x", "prompt": "selectit"},
+    "rating_server": {"model": "x", "prompt": "ds2", "base_url": "http://127.0.0.1/v1"},
     "column": {"column": "data.x"},
     "embedding_column": {"column": "data.x"},
     "clusters": {"of": "base.embedding"},
@@ -45,6 +47,7 @@ NEEDED = {
     "contamination": {"target": "t"},
     "fuzzy_contamination": {"target": ["s", "t"]},
     "embedding_contamination": {"target": "t", "of": "base.embedding"},
+    "weighted_sum": {"columns": ["data.x"]},
 }
 
 

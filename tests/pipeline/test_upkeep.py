@@ -9,6 +9,7 @@ from tamis.pipeline.run import select
 from tamis.pipeline.status import StatusFile, preparing
 from tamis.pipeline.store import Store
 from tamis.pipeline.upkeep import YOUNG_S, drop, look, uses_in
+from tamis.stages.answers import Answer, Answers, folder_of
 from tamis.stages.locations import locate
 from tamis.tests.runs import digest, quiet, run_config
 
@@ -155,3 +156,10 @@ def test_at_an_address(tmp_path, bucket):
         look(Store(locate(f"{bucket}/nothing")), {})
     with pytest.raises(ConfigError, match="is no folder of runs"):
         uses_in(store, [f"{bucket}/nothing"])
+
+
+def test_answers_that_were_paid_for_stay(tmp_path):
+    select(run_config(tmp_path), quiet())
+    Answers(tmp_path / "store" / folder_of({"model": "judge"})).add("one", Answer("Score: 4"))
+    found = by_use(entries(tmp_path))
+    assert (found["answers"].n_files, found["answers"].idle) == (1, ())

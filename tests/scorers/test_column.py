@@ -3,6 +3,8 @@ import pytest
 from tamis.errors import DataError
 from tamis.scorers.checks import check_scorer
 from tamis.scorers.column import Column
+from tamis.stages.selectors.base import Budget
+from tamis.stages.selectors.threshold import Threshold
 
 
 def score(values, **fields):
@@ -54,3 +56,23 @@ def test_whole_numbers_that_a_score_cannot_tell_apart_are_refused():
 def test_an_input_column_called_status_is_no_status_of_ours():
     rows = pa.table({"data.status": pa.array([1, 0], pa.int64())})
     assert Column(column="data.status")(rows)["status"].to_pylist() == ["ok", "ok"]
+
+
+def test_a_reply_that_could_not_be_read_is_no_low_rating():
+    """AlpaGasus: its published parser makes such a reply a -1, which any threshold may compare."""
+    rows = pa.table(
+        {
+            "row_id": range(4),
+            "sample_id": list("abcd"),
+            "judge.rating": pa.array([4.5, None, 3.0, None], pa.float32()),
+            "judge.status": ["ok", "unparsable", "ok", "refused"],
+        }
+    )
+    scorer = Column(column="judge.rating")
+    found = scorer(rows.select(scorer.reads.names))
+    assert found["score"].to_pylist() == [4.5, None, 3.0, None]
+    assert found["status"].to_pylist() == ["ok", "unparsable", "ok", "refused"]
+    pool = rows.append_column("j.score", found["score"]).filter(found["score"].is_valid())
+    choice = Threshold(by="j.score", at_least=4.5)(pool, Budget(4))
+    assert choice.order[: choice.n_kept].tolist() == [0]
+    assert Threshold(by="j.score", at_least=-2)(pool, Budget(4)).n_kept == 2

@@ -57,3 +57,34 @@ def test_details_are_columns_like_the_score():
     assert stage.adds.names == ["score", "status", "half"]
     assert stage(rows, ["half"])["half"].to_pylist() == [0.5, None, 1.5]
     check_stage(stage, rows)
+
+
+@final
+class Counting(Scorer):
+    """Says how many rows it has seen."""
+
+    @property
+    def reads(self):
+        return pa.schema([("x", pa.float64())])
+
+    @property
+    def fits_pool(self):
+        return True
+
+    def fit(self, pool):
+        return pa.table({"n": [sum(len(rows) for rows in pool)]})
+
+    def found(self, fitted):
+        return f"{fitted['n'][0]} rows"
+
+    def score(self, rows, fitted=None):
+        return rows["x"]
+
+
+def test_what_the_scorer_found_is_said():
+    rows = pa.table({"x": [1.0, 2.0, 3.0]})
+    stage = Score(scorer=Counting())
+    assert stage.found() == ""
+    assert stage.fitted_with(stage.fit([rows])).found() == "3 rows"
+    quiet = Score(scorer=Column(column="x", prefer="middle"))
+    assert quiet.fitted_with(quiet.fit([rows])).found() == ""

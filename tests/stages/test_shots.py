@@ -4,7 +4,7 @@ from tamis.stages.formats import Conversation
 from tamis.stages.ingest import RawPart, ingest, rows_table, sample_id
 from tamis.stages.shots import with_shots
 from tamis.stages.source import Source, Target
-from tamis.stages.templates import ALPACA, _compile, turns
+from tamis.stages.templates import ALPACA, compiled, turns
 from tamis.tests.tiny import write_jsonl
 
 ROWS = [
@@ -53,7 +53,7 @@ def test_only_the_own_answer_has_a_loss_and_the_input_stays_one(tmp_path):
     assert row["messages"][0]["content"][row["input_start"] :] == "1 + 1"
     (turn,) = turns(row, "alpaca")
     asked = {"instruction": "Add.\n2 + 3\n5\n\nAdd.", "input": "1 + 1", "system": "", "turn": 0}
-    assert turn.context == _compile(ALPACA).render(**asked)
+    assert turn.context == compiled(ALPACA).render(**asked)
     assert turn.answer == "2"
     none = read(tmp_path, subtask="data.kind", shots=1)[1].rows[1]
     assert none["input_start"] is None

@@ -235,6 +235,77 @@ class TestSample:
             Quota(by="s.score", temperature=2.0)
 
 
+class TestTwoColumns:
+    def pool(self, sources, domains, values=None, tokens=None):
+        n = len(sources)
+        values = values if values is not None else [float(n - row) for row in range(n)]
+        return pa.table(
+            {
+                "row_id": range(n),
+                "sample_id": [f"{row:04d}" for row in range(n)],
+                "s.score": pa.array(values, pa.float32()),
+                "source": list(sources),
+                "data.domain": list(domains),
+                "tokens": pa.array(tokens or [1] * n, pa.int32()),
+            }
+        )
+
+    def quota(self, **fields):
+        return Quota(by="s.score", column=["source", "data.domain"], **fields)
+
+    def kept(self, pool, limit, cost=None, **fields):
+        choice = self.quota(**fields)(pool, Budget(limit, cost))
+        return sorted(choice.order[: choice.n_kept].tolist())
+
+    def test_one_cell_of_tokens(self):
+        """DataMan: rows of 4, 3, 5 and 2 tokens in the order of the score, 7 of them: two rows."""
+        pool = self.pool("aaaa", "xxxx", tokens=[4, 3, 5, 2])
+        assert self.kept(pool, 7, "tokens") == [0, 1]
+
+    def test_source_first_then_domain(self):
+        """8 rows of a, 4 of b; 6 of the 12: 4 and 2. Of a 6 are x, so 3 and 1; of b all are y."""
+        pool = self.pool("a" * 8 + "b" * 4, "x" * 6 + "yy" + "yyyy")
+        assert self.kept(pool, 6) == [0, 1, 2, 6, 8, 9]
+        # equal: 3 of each source, of a 1.5 of each domain: the tie goes to the first by name
+        assert self.kept(pool, 6, shares="equal") == [0, 1, 6, 8, 9, 10]
+
+    def test_what_a_cell_cannot_take_stays_in_its_source(self):
+        """No row is there twice: of the 4 that a gets, its x has 1, and y takes 3."""
+        pool = self.pool("a" * 6 + "b" * 6, "x" + "y" * 5 + "y" * 6)
+        assert self.kept(pool, 8, shares="equal") == [0, 1, 2, 3, 6, 7, 8, 9]
+
+    def test_a_source_that_is_short_gives_to_the_other(self):
+        pool = self.pool("a" + "b" * 6, "x" * 4 + "yyy")
+        assert self.kept(pool, 5, shares="equal") == [0, 1, 2, 4, 5]
+
+    def test_shares_by_rating(self):
+        """Ratings .5 and -.5 in the sources: 7.3 and 2.7 of 10, as in one column."""
+        values = [0.5] * 9 + [-0.5] * 9
+        pool = self.pool("a" * 9 + "b" * 9, "x" * 18, values)
+        assert len([row for row in self.kept(pool, 10, shares="rating") if row < 9]) == 7
+
+    def test_reasons_name_both(self):
+        choice = self.quota()(self.pool("aab", "xyy"), Budget(1))
+        assert set(choice.reason) == {
+            *("over the quota: a / x", "over the quota: a / y", "over the quota: b / y")
+        }
+
+    def test_fraction_is_of_each_cell(self):
+        assert self.kept(self.pool("aaaabb", "xxyyxx"), 9, fraction=0.5) == [0, 2, 4]
+
+    def test_what_it_reads(self):
+        assert self.quota().reads.names == ["s.score", "source", "data.domain"]
+        for wrong in ({"shares": {"a": 1}}, {"column": ["source", "source"]}, {"column": []}):
+            with pytest.raises(ValueError, match=r"of one column|same twice|at least 1"):
+                Quota(**{"by": "s.score", "column": ["source", "data.domain"]} | wrong)
+
+    @pytest.mark.parametrize("shares", ["proportional", "equal", "rating"])
+    def test_contract(self, shares):
+        rng = np.random.default_rng(0)
+        pool = self.pool(rng.choice(list("ab"), 40), rng.choice(list("xyz"), 40), rng.random(40))
+        check_selector(self.quota(shares=shares), pool, 11)
+
+
 def with_source(pool):
     return pool.append_column("source", pa.array(["x"] * len(pool)))
 

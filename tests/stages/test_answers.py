@@ -1,0 +1,49 @@
+import logging
+import os
+
+from tamis.stages.answers import Answer, Answers, folder_of, name_of
+
+ASKED = [{"role": "user", "content": "Gr\u00fc\u00dfe \ud83d"}]
+
+
+def test_answers_stay(tmp_path):
+    answer = Answer("Score: 4\n\u2028 \ud83d", "stop", 7, 3, {" 4": -0.5}, refused=False)
+    first = Answers(tmp_path / "a")
+    first.add("one", answer)
+    assert Answers(tmp_path / "a").get("one") == answer  # before it is closed
+    other = Answers(tmp_path / "a")  # another process at the same time
+    other.add("two", answer)
+    first.add("three", answer)
+    first.close()
+    other.close()
+    found = Answers(tmp_path / "a")
+    assert len(found) == 3
+    assert found.get("four") is None
+    assert len(list((tmp_path / "a").iterdir())) == 2
+
+
+def test_a_torn_line_is_left_out(tmp_path, caplog):
+    answers = Answers(tmp_path)
+    for name in ("one", "two"):
+        answers.add(name, Answer(name))
+    answers.close()
+    (file,) = tmp_path.iterdir()
+    os.truncate(file, file.stat().st_size - 5)
+    with caplog.at_level(logging.WARNING):
+        found = Answers(tmp_path)
+    assert [answer.text for answer in found.all] == ["one"]
+    assert "1 lines are not whole" in caplog.text
+
+
+def test_in_memory_alone(tmp_path):
+    answers = Answers()
+    answers.add("one", Answer("x"))
+    answers.close()
+    assert answers.get("one") == Answer("x")
+
+
+def test_names():
+    assert name_of(ASKED, 0) == name_of([dict(ASKED[0])], 0)
+    assert name_of(ASKED, 0) != name_of(ASKED, 1)
+    assert folder_of({"a": 1, "b": 2}) == folder_of({"b": 2, "a": 1})
+    assert folder_of({"a": 1}).startswith("answers/")

@@ -1,0 +1,104 @@
+"""What is made of responses; how requests behave is seen in signals/test_rating_server.py."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from tamis.errors import ConfigError
+from tamis.stages import chat
+from tamis.stages.chat import Server, Unanswered, read_answer
+from tamis.tests.chat_server import Said, chat_server
+
+
+def completion(**fields):
+    choice = {"message": {"content": "Score: 4"}, "finish_reason": "stop"} | fields
+    return json.dumps({"choices": [choice]})
+
+
+def test_a_completion():
+    found = read_answer(completion())
+    assert (found.text, found.finish, found.tokens_in, found.refused) == (
+        "Score: 4",
+        "stop",
+        0,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"message": {"content": None, "refusal": "I cannot."}},
+        {"message": {"content": ""}, "finish_reason": "content_filter"},
+    ],
+)
+def test_refusals(fields):
+    assert read_answer(completion(**fields)).refused
+
+
+def test_a_reply_of_thoughts_alone_is_empty():
+    assert read_answer(completion(message={"content": None}, finish_reason="length")).text == ""
+
+
+def test_log_probabilities_of_the_first_rating():
+    def place(token, *tops):
+        return {"token": token, "logprob": -1.0, "top_logprobs": [dict(top) for top in tops]}
+
+    tops = [{"token": "5", "logprob": -2.0}, {"token": "x", "logprob": -0.1}]
+    tops += [{"token": " 3", "logprob": float("nan")}, {"token": "2", "logprob": "much"}]
+    content = [place("I", {"token": "1", "logprob": -3.0}), place(" 4", *tops), place("5")]
+    text = completion(logprobs={"content": content})
+    assert read_answer(text, ("1", "2", "3", "4", "5")).tops == {" 4": -1.0, "5": -2.0}
+    for odd in (None, [], {"content": None}, {"content": [7]}, "x"):
+        assert read_answer(completion(logprobs=odd), ("4",)).tops == {}
+
+
+def test_retry_after():
+    assert chat._wait_of("7") == 7
+    assert chat._wait_of("-7") == 0
+    assert chat._wait_of(None) is chat._wait_of("soon") is chat._wait_of("nan") is None
+    when = format_datetime(datetime.now(UTC) + timedelta(seconds=30))
+    assert 25 < chat._wait_of(when) <= 31
+
+
+def ask(server, **fields):
+    async def work():
+        one = Server(f"{server.url}/chat/completions", retries=0, timeout_s=2.0, **fields)
+        async with one.client(1) as client:
+            body = {"messages": [{"role": "user", "content": "Name city 1."}]}
+            return await one.ask(client, body, 1)
+
+    return asyncio.run(work())
+
+
+def test_redirects_are_not_followed():
+    """A key must not go where the config does not say."""
+    reply = Said(code=307, headers={"Location": "http://127.0.0.1:9/"}, raw=b"")
+    with chat_server(lambda body, n: reply) as server, pytest.raises(ConfigError, match="307"):
+        ask(server)
+    assert server.n == 1
+
+
+def test_a_reply_without_end_is_cut_off(monkeypatch):
+    monkeypatch.setattr(chat, "MOST_BYTES", 1000)
+    with (
+        chat_server(lambda body, n: Said("x" * 5000)) as server,
+        pytest.raises(Unanswered, match="bad_reply"),
+    ):
+        ask(server)
+
+
+def test_a_key_in_a_reply_is_blotted_out():
+    key = "sk-secret-of-the-test"
+    with chat_server(lambda body, n: Said(f"Your key is {key}")) as server:
+        assert ask(server, key=key, key_name="K").text == "Your key is ***"
+    assert key not in repr(Server("http://x", key=key))
+
+
+def test_tls_is_verified():
+    """The server of this test speaks no TLS at all, and is not taken for one."""
+    with chat_server() as server, pytest.raises(Unanswered, match="no_connection"):
+        server.url = server.url.replace("http:", "https:")
+        ask(server)
