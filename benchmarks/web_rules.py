@@ -116,8 +116,9 @@ def main() -> None:
     lines = given.data.read_text(encoding="utf-8").splitlines()
     answers = [row["output"] for row in map(json.loads, lines) if row["output"].strip()]
     answers = answers[: given.rows]
-    facts = {"date": date.today().isoformat(), "datatrove": version("datatrove")}
-    facts |= {"answers": len(answers), "rules": compare(answers)}
+    facts: dict[str, object] = {"date": date.today().isoformat()}
+    facts |= {"datatrove": version("datatrove"), "answers": len(answers)}
+    facts["rules"] = compare(answers)
     given.out.write_text(json.dumps(facts, indent=1) + "\n")
 
 

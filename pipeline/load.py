@@ -116,9 +116,8 @@ def places(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     named = chains if isinstance(chains, dict) else {}
     compared = [block for name in named for block in blocks(named, name)]
     for block in [*blocks(raw, "signals", "scorers", "filters", "selector"), *compared]:
-        fields += [
-            (block, name) for name in ("model", "other", "tokenizer", "patterns") if _is_here(block)
-        ]
+        if _is_here(block):
+            fields += [(block, name) for name in ("model", "other", "tokenizer", "patterns")]
         if str(block.get("prompt")).endswith((".yaml", ".yml")):
             fields.append((block, "prompt"))
         if str(block.get("use")).endswith(".py"):

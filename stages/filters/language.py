@@ -12,7 +12,8 @@ that its answer is in, as translations do, passes.
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, Literal, final
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 import pyarrow as pa
 from pydantic import Field, field_validator
@@ -83,6 +84,10 @@ class Language(Filter):
                 f"{', '.join(sorted(KNOWN))}"
             )
         return codes
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings, and the library's version: another one has another model."""
+        return super().identity() | {"py3langid": version("py3langid")}
 
     @property
     def reads(self) -> pa.Schema:

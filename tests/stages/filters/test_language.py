@@ -1,3 +1,5 @@
+from importlib.metadata import version
+
 import pytest
 from pydantic import ValidationError
 from tamis.stages.checks import check_stage
@@ -94,3 +96,7 @@ def test_the_languages_are_those_of_the_model():
     model = LanguageIdentifier.from_model_file(MODEL_FILE)
     assert set(model.nb_classes) == KNOWN | {NO_LANGUAGE}
     assert set(NAMES) <= KNOWN
+
+
+def test_the_model_is_part_of_the_identity():
+    assert Language(keep=("en",)).identity()["py3langid"] == version("py3langid")
