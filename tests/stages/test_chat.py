@@ -102,3 +102,37 @@ def test_tls_is_verified():
     with chat_server() as server, pytest.raises(Unanswered, match="no_connection"):
         server.url = server.url.replace("http:", "https:")
         ask(server)
+
+
+@pytest.mark.slow
+def test_a_certificate_that_nobody_vouches_for_ends_the_run(tmp_path):
+    import ssl
+    import subprocess
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    pair = [str(tmp_path / name) for name in ("cert.pem", "key.pem")]
+    line = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    line += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*line, "-out", pair[0], "-keyout", pair[1]], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.handle_error = lambda *args: None
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    url = f"https://127.0.0.1:{server.server_port}/v1/chat/completions"
+
+    async def work():
+        one = Server(url, key="sk-secret", retries=0, timeout_s=5.0)
+        async with one.client(1) as client:
+            return await one.ask(client, {"messages": []}, 1)
+
+    try:
+        with pytest.raises(ConfigError, match="cannot be verified"):
+            asyncio.run(work())
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
