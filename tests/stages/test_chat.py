@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tamis.errors import ConfigError
 from tamis.stages import chat
 from tamis.stages.chat import Server, Unanswered, read_answer
@@ -53,6 +55,39 @@ def test_log_probabilities_of_the_first_rating():
     assert read_answer(text, ("1", "2", "3", "4", "5")).tops == {" 4": -1.0, "5": -2.0}
     for odd in (None, [], {"content": None}, {"content": [7]}, "x"):
         assert read_answer(completion(logprobs=odd), ("4",)).tops == {}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["choices", "message", "content", "logprobs", "usage", "token"])
+            | st.sampled_from(["prompt_tokens", "refusal", "top_logprobs", "logprob"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON, JSON, JSON)
+@settings(max_examples=150, deadline=None)
+def test_whatever_comes_is_an_answer_or_none(whole, message, logprobs):
+    choice = {"message": message, "logprobs": logprobs, "finish_reason": "stop"}
+    for found in (whole, {"choices": [choice], "usage": whole}):
+        try:
+            answer = read_answer(json.dumps(found), ("1", "2"))
+        except chat._Again as again:
+            assert again.status == "bad_reply"
+        else:
+            answer.text.encode()
+            assert answer.tokens_in >= 0
+
+
+def test_half_a_character():
+    assert read_answer(completion(message={"content": "\ud83d Score: 4"})).text == "? Score: 4"
 
 
 def test_retry_after():
