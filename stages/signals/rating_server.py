@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from ...errors import ConfigError, PlanError, RemoteError
+from ...errors import ConfigError, NoAnswer, PlanError
 from ..answers import Answer, Answers, folder_of
 from ..asking import Asking
 from ..base import Resources, Stage
@@ -210,7 +210,7 @@ class RatingServer(Stage):
         """Return the wanted columns.
 
         Raises:
-            RemoteError: questions have no answer, and `unanswered` is `stop`.
+            NoAnswer: to some questions, and `unanswered` is `stop`.
         """
         if self._asking is None:
             self.setup()
@@ -274,13 +274,7 @@ class RatingServer(Stage):
     def _check_answered(self, answers: Sequence[Answer | Unanswered]) -> None:
         lost = [one for one in answers if isinstance(one, Unanswered) and not one.final]
         if lost and self.unanswered == "stop":
-            counted = Counter(one.status for one in lost).most_common()
-            said = ", ".join(f"{status} ({n:,})" for status, n in counted)
-            raise RemoteError(
-                self.base_url,
-                f"{len(lost):,} of {len(answers):,} questions of a part have no answer: {said}; "
-                f"the others are kept, start again to ask for these, or set unanswered: keep",
-            )
+            raise NoAnswer(self.base_url, Counter(one.status for one in lost))
 
 
 def _figures(asking: Asking) -> dict[str, float]:
