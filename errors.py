@@ -13,11 +13,13 @@
     ├── ArtifactError          a stored file that fails its check
     ├── LimitReached           the time or money that a run may take is used up
     ├── RemoteError            an address (s3://…) that fails for good
+    ├── NoAnswer               questions that a server has not answered as yet
     └── WorkerError            a worker that died again and again
 
 A message says what is wrong, the value, what is allowed, and where (YAML path, file or part).
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -91,6 +93,33 @@ class RemoteError(TamisError):
 
     def __reduce__(self) -> tuple[type["RemoteError"], tuple[str, str]]:
         return type(self), (self.address, self.why)
+
+
+class NoAnswer(TamisError):
+    """Questions about some rows of a part have no answer now; other parts can go on.
+
+    Attributes:
+        address: of the server.
+        why: how many have no answer, by their statuses.
+    """
+
+    def __init__(self, address: str, why: Mapping[str, int]) -> None:
+        said = ", ".join(f"{status} ({n:,})" for status, n in sorted(why.items()))
+        super().__init__(
+            f"{address}: {sum(why.values()):,} questions have no answer: {said}; all others are "
+            f"kept, start again to ask for these, or set unanswered: keep"
+        )
+        self.address = address
+        self.why = dict(why)
+
+    def __reduce__(self) -> tuple[type["NoAnswer"], tuple[str, dict[str, int]]]:
+        return type(self), (self.address, self.why)
+
+    def with_other(self, other: "NoAnswer") -> "NoAnswer":
+        """Return this and what another part says."""
+        statuses = sorted({*self.why, *other.why})
+        why = {status: self.why.get(status, 0) + other.why.get(status, 0) for status in statuses}
+        return NoAnswer(self.address, why)
 
 
 class WorkerError(TamisError):

@@ -9,14 +9,11 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pyarrow as pa
-
-from ..errors import PlanError
+from ..errors import NoAnswer, PlanError
 from ..stages.base import Stage
 from ..stages.locations import Location
 from . import lookup
@@ -26,7 +23,7 @@ from .crew import AHEAD, Crew, said
 from .heartbeat import PATIENCE_S, Doing
 from .meter import Meter
 from .suspect import Jobs, where
-from .task import Receipt, Task, compute, limit_threads, read
+from .task import Receipt, Task, compute, limit_threads, read_ahead
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -76,20 +73,32 @@ class LocalEngine:
     _stopping: bool = False
 
     def run(self, stage: Stage, tasks: Sequence[Task]) -> Iterator[Receipt]:
-        """Yield receipts in order of the tasks; a stage is set up once for all its rounds."""
+        """Yield receipts in order of the tasks; a stage is set up once for all its rounds.
+
+        Raises:
+            NoAnswer: parts are left for another start; all others are done before.
+        """
         limit_threads(stage, self.config.threads)
         if tasks and stage is not self._ready:
             if stage.resources().here:
                 stage.use_store(self.root)
             stage.setup()
             self._ready = stage
-        ahead = _read_ahead(stage, tasks, self.root) if stage.resources().gpus else repeat(None)
+        ahead = read_ahead(stage, tasks, self.root) if stage.resources().gpus else repeat(None)
+        left: NoAnswer | None = None
         for task, rows in zip(tasks, ahead, strict=False):
             if self._stopping:
                 break
             self._doing = [Doing("this process", where(task))]
-            yield compute(stage, task, self.root, rows)
+            try:
+                receipt = compute(stage, task, self.root, rows)
+            except NoAnswer as error:
+                left = error if left is None else left.with_other(error)
+            else:
+                yield receipt
         self._doing = []
+        if left is not None:
+            raise left
 
     def doing(self) -> list[Doing]:
         """Return what this process is at."""
@@ -270,18 +279,6 @@ class RayEngine:
         self._workers.remove(dead)
         self._workers.append(self._new())
         return self._workers[-1]
-
-
-def _read_ahead(stage: Stage, tasks: Sequence[Task], root: str) -> Iterator[pa.Table]:
-    """Yield the inputs of tasks; the next one is read and prepared while one is worked on."""
-    with ThreadPoolExecutor(1) as reader:
-        following = reader.submit(read, stage, tasks[0], root) if tasks else None
-        for at in range(len(tasks)):
-            assert following is not None
-            rows = following.result()
-            if at + 1 < len(tasks):
-                following = reader.submit(read, stage, tasks[at + 1], root)
-            yield rows
 
 
 def room(needs: Mapping[str, float], n: int = 1) -> str:

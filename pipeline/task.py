@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -85,6 +86,18 @@ def read(stage: Stage, task: Task, root: str) -> pa.Table:
         rows = rows.take(_others(task))
     stage.prepare(rows)
     return rows
+
+
+def read_ahead(stage: Stage, tasks: Sequence[Task], root: str) -> Iterator[pa.Table]:
+    """Yield the inputs of tasks; while one is worked on the next is read and prepared."""
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(read, stage, tasks[0], root) if tasks else None
+        for at in range(len(tasks)):
+            assert following is not None
+            rows = following.result()
+            if at + 1 < len(tasks):
+                following = reader.submit(read, stage, tasks[at + 1], root)
+            yield rows
 
 
 def compute(stage: Stage, task: Task, root: str, rows: pa.Table | None = None) -> Receipt:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from ...errors import ConfigError, PlanError, RemoteError
+from ...errors import ConfigError, NoAnswer, PlanError
 from ..answers import Answer, Answers, folder_of
 from ..asking import Asking
 from ..base import Resources, Stage
@@ -177,9 +177,11 @@ class RatingServer(Stage):
         key = os.environ.get(self.api_key_env or "", "").strip()
         if self.api_key_env and not key:
             raise ConfigError(f"api_key_env: the environment has no variable {self.api_key_env}")
+        if not (key.isascii() and key.isprintable()):  # no header can hold it
+            raise ConfigError(f"api_key_env: what stands in {self.api_key_env} is no key")
         answers = Answers(None if self._root is None else Path(self._root) / self._folder())
         purse = Purse(self.price_in, self.price_out, self.max_cost)
-        purse.spent = sum(purse.cost(one.tokens_in, one.tokens_out) for one in answers.all)
+        purse.spent = purse.cost(answers.tokens_in, answers.tokens_out)
         pace = Pace(self.requests_per_minute, self.tokens_per_minute)
         url = f"{self.base_url}/chat/completions"
         words = self._prompt.tokens if self.logprobs else ()
@@ -208,7 +210,7 @@ class RatingServer(Stage):
         """Return the wanted columns.
 
         Raises:
-            RemoteError: questions have no answer, and `unanswered` is `stop`.
+            NoAnswer: to some questions, and `unanswered` is `stop`.
         """
         if self._asking is None:
             self.setup()
@@ -272,13 +274,7 @@ class RatingServer(Stage):
     def _check_answered(self, answers: Sequence[Answer | Unanswered]) -> None:
         lost = [one for one in answers if isinstance(one, Unanswered) and not one.final]
         if lost and self.unanswered == "stop":
-            counted = Counter(one.status for one in lost).most_common()
-            said = ", ".join(f"{status} ({n:,})" for status, n in counted)
-            raise RemoteError(
-                self.base_url,
-                f"{len(lost):,} of {len(answers):,} questions of a part have no answer: {said}; "
-                f"the others are kept, start again to ask for these, or set unanswered: keep",
-            )
+            raise NoAnswer(self.base_url, Counter(one.status for one in lost))
 
 
 def _figures(asking: Asking) -> dict[str, float]:

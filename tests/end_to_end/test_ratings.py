@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pyarrow.parquet as pq
 import pytest
-from tamis.errors import LimitReached, RemoteError
+from tamis.errors import LimitReached, NoAnswer
 from tamis.pipeline.run import select
 from tamis.stages import chat
 from tamis.tests.chat_server import Said, chat_server
@@ -70,6 +70,7 @@ def test_a_second_run_pays_nothing_and_the_key_is_nowhere(tmp_path):
     assert ledger["rated.status"].to_pylist().count("ok") == 59
 
 
+@pytest.mark.slow
 def test_the_cap_of_cost_stops_a_run_that_goes_on_in_its_folder(tmp_path):
     prices = {"price_in": 10.0, "price_out": 100.0, "max_tokens": 10}
     with chat_server(by_length) as server:
@@ -81,19 +82,21 @@ def test_the_cap_of_cost_stops_a_run_that_goes_on_in_its_folder(tmp_path):
     assert [path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()] == ["run"]
 
 
+@pytest.mark.slow
 def test_rows_without_an_answer_are_asked_for_again_in_the_next_start(tmp_path):
     def behave(body, before):
         fails = len(body["messages"][-1]["content"]) % 10 == 0
         return Said(code=503, raw=b"") if fails else by_length(body, before)
 
     with chat_server(behave) as server:
-        with pytest.raises(RemoteError, match="server_error: 503"):
-            run(config(tmp_path, server.url, retries=0, part_rows=60))
-        asked = server.n
+        with pytest.raises(NoAnswer, match=r"\d questions have no answer: server_error: 503"):
+            run(config(tmp_path, server.url, retries=0))
+        assert server.n == 59  # of all four parts
+        answered = server.paid
         server.behave = by_length
-        run(config(tmp_path, server.url, retries=0, part_rows=60))
+        run(config(tmp_path, server.url, retries=0))
         assert server.paid == 59
-        assert server.n < asked + 59
+        assert server.n == 59 + (59 - answered)
 
 
 def tamis(folder, asked):

@@ -5,7 +5,7 @@ import time
 
 import pyarrow as pa
 import pytest
-from tamis.errors import ConfigError, LimitReached, PlanError, RemoteError
+from tamis.errors import ConfigError, LimitReached, NoAnswer, PlanError, RemoteError
 from tamis.stages import chat
 from tamis.stages.checks import check_stage
 from tamis.stages.signals.rating_server import RatingServer
@@ -121,7 +121,7 @@ def test_what_passes_is_tried_again():
 def test_what_does_not_pass_stops_the_run_or_is_a_status():
     quick = {"retries": 0, "timeout_s": 0.4, "concurrency": 12}
     with chat_server(misbehave) as server:
-        with pytest.raises(RemoteError, match=r"11 of 12 questions .* unanswered: keep") as stopped:
+        with pytest.raises(NoAnswer, match=r"11 questions .* unanswered: keep") as stopped:
             rated(server.url, CITIES, **quick)
         assert "bad_reply (6)" in str(stopped.value)
         found, _ = rated(server.url, CITIES, **quick, unanswered="keep")
@@ -212,8 +212,10 @@ def test_refusals_have_a_status():
 
 
 def test_no_server_at_all():
-    with pytest.raises(RemoteError, match="no_connection"):
+    with pytest.raises(NoAnswer, match="no_connection"):
         rated("http://127.0.0.1:9/v1", retries=0)
+    with pytest.raises(RemoteError, match="20 questions in a row"):
+        rated("http://127.0.0.1:9/v1", [conversation(f"{i}", "x") for i in range(40)], retries=0)
 
 
 def test_log_probabilities_become_probabilities():
@@ -356,6 +358,13 @@ def test_a_variable_that_is_not_set(monkeypatch):
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     with pytest.raises(ConfigError, match="NO_SUCH_KEY"):
         stage_at("http://x/v1", api_key_env="NO_SUCH_KEY").setup()
+
+
+def test_a_variable_that_holds_no_key(monkeypatch):
+    monkeypatch.setenv("ODD_KEY", "sk-\u00fc\nX: y")
+    with pytest.raises(ConfigError, match="is no key") as error:
+        stage_at("http://x/v1", api_key_env="ODD_KEY").setup()
+    assert "sk-" not in str(error.value)
 
 
 def test_how_it_is_asked_does_not_name_the_result():
