@@ -143,6 +143,9 @@ def _of_rows(
     short = known["length"][entry] < n
     fits = short == (place[looked] < 0)  # a message is only looked for among short instructions
     looked, entry = looked[fits], entry[fits]
+    # what a row says many times counts once
+    _, once = np.unique(owner[looked] * len(known["hash"]) + entry, return_index=True)
+    looked, entry = looked[once], entry[once]
     return _measured(first, said, (owner[looked], place[looked]), entry, known, how)
 
 

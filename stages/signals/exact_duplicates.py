@@ -7,8 +7,8 @@ instruction has. With `punctuation: ignore` 2+2 and 2-2 are the same.
     group  the smallest sample_id of the rows with this text; a lonely row has its own
     size   how many rows these are
 
-Memory of `fit`: about 60 bytes per row, hashes and ids; the texts of one part at a time. Of rows in
-groups of several about 100 bytes more, of which workers get half.
+Memory of `fit`: about 0.3 kB per row, hashes and ids; the texts of one part at a time. Workers get
+about 50 bytes of each row in a group of several.
 """
 
 from collections.abc import Iterable, Sequence

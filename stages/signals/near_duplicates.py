@@ -8,7 +8,7 @@ two rows of a group need not be alike themselves.
     size     rows of the group
     jaccard  with `threshold`: estimated similarity to the row that the group is named after
 
-Memory of `fit`: about 450 bytes per row with 14 bands; with `threshold` also the signatures of the
+Memory of `fit`: about 0.85 kB per row with 14 bands; with `threshold` also the signatures of the
 rows that share a band with others, 448 bytes each. With `threshold` a band that very many rows of
 little likeness share is compared pair by pair.
 """

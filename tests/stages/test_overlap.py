@@ -100,6 +100,11 @@ def test_words_are_those_of_the_largest_coverage():
     assert [(one.item, one.words) for one in found] == [(0, ""), (1, "a b c d"), (2, "")]
 
 
+def test_what_a_row_says_many_times_counts_once():
+    (one,) = found(("a b c d, " * 500, "x"))
+    assert (one.coverage, one.words) == (0.8, "a b c d")
+
+
 def test_blocks_and_order_change_nothing(monkeypatch):
     rows = [("a b c d e", "f g h i j"), ("x", "y"), ("capital of france", "P"), ("b c d e", "f")]
     whole = found(*rows * 3)

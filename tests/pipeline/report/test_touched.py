@@ -46,6 +46,7 @@ def test_rows_and_items_side_by_side(contaminated):
     assert "<script>" not in html and "&lt;script&gt;" in html
 
 
+@pytest.mark.slow
 def test_it_is_part_of_the_page(contaminated):
     assert f"<h2>{TITLE}</h2>" in make_report(contaminated)
 
