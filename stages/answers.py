@@ -55,6 +55,7 @@ class Answers:
             folder: None: they are kept in memory alone.
         """
         self.folder = folder
+        self.tokens_in = self.tokens_out = 0  # of all that was ever paid for
         self._found: dict[str, Answer] = {}
         self._handle: int | None = None
         self._synced = 0.0
@@ -64,18 +65,13 @@ class Answers:
     def __len__(self) -> int:
         return len(self._found)
 
-    @property
-    def all(self) -> Sequence[Answer]:
-        """Every answer."""
-        return list(self._found.values())
-
     def get(self, name: str) -> Answer | None:
         """Return the answer to a question, if there is one."""
         return self._found.get(name)
 
     def add(self, name: str, answer: Answer) -> None:
         """Keep an answer; it is in the file when this returns."""
-        self._found[name] = answer
+        self._know(name, answer)
         if self.folder is None:
             return
         if self._handle is None:
@@ -103,6 +99,11 @@ class Answers:
             os.close(self._handle)
             self._handle = None
 
+    def _know(self, name: str, answer: Answer) -> None:
+        self._found[name] = answer
+        self.tokens_in += answer.tokens_in
+        self.tokens_out += answer.tokens_out
+
     def _read(self, file: Path) -> None:
         lost = 0
         with file.open("rb") as lines:
@@ -110,7 +111,7 @@ class Answers:
                 try:
                     fields = json.loads(line)
                     name = fields.pop("question")
-                    self._found[name] = Answer(**fields)
+                    self._know(name, Answer(**fields))
                 except (ValueError, KeyError, TypeError, AttributeError):
                     lost += 1
         if lost:  # the last one, where a process was killed at it

@@ -60,7 +60,7 @@ class Asking:
     tokens_out: int = 0
     cost: float = 0.0
     reused: int = 0
-    _stop: TamisError | None = None
+    _stop: TamisError | OSError | None = None
     _in_a_row: int = 0
     _rejected: int = 0
     _lost: set[str] = field(default_factory=set)
@@ -120,7 +120,7 @@ class Asking:
         except Unanswered as why:
             self._count_lost(why)
             return why
-        except TamisError as error:
+        except (TamisError, OSError) as error:  # such as a full disk
             self._stop = self._stop or error
             return answer or Unanswered("not_asked")
 

@@ -32,6 +32,12 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 PATIENCE_S = 300.0  # a server that asks for a longer wait is asked again in another start
 MOST_BYTES = 8 << 20  # of a reply
 SAID = 300  # characters of a server's message that are shown
+MALFORMED = (
+    *(ValueError, KeyError, IndexError, TypeError, AttributeError),
+    *(OverflowError, RecursionError),
+)
+"""What comes of taking JSON for what it is not."""
+RATE_LIMITED, SLOWER = "rate_limited", 4  # times the other waits
 
 
 class Unanswered(Exception):
@@ -104,7 +110,8 @@ class Server:
                     ) from None
                 if number == self.retries:
                     raise Unanswered(again.status, said=again.said) from None
-                wait = min(FIRST_WAIT_S * 2**number, LONGEST_WAIT_S) * random.uniform(0.5, 1.5)
+                first = FIRST_WAIT_S * (SLOWER if again.status == RATE_LIMITED else 1)
+                wait = min(first * 2**number, LONGEST_WAIT_S) * random.uniform(0.5, 1.5)
                 if again.wait_s is not None:
                     self.pace.hold(again.wait_s)
                     wait = max(wait, again.wait_s)
@@ -159,7 +166,7 @@ class Server:
                 f"kept, start again to go on"
             )
         if code == 429:
-            raise _Again("rate_limited", wait, said)
+            raise _Again(RATE_LIMITED, wait, said)
         if code in (408, 409, 425) or code >= 500:
             raise _Again("timeout" if code == 408 else f"server_error: {code}", wait, said)
         if kind in ("content_filter", "content_policy_violation"):
@@ -196,10 +203,10 @@ def read_answer(text: str, words: Sequence[str] = ()) -> Answer:
         finish = str(choice.get("finish_reason") or "")
         usage = found.get("usage") or {}
         tokens = (
-            int(usage.get("prompt_tokens") or 0),
-            int(usage.get("completion_tokens") or 0),
+            max(int(usage.get("prompt_tokens") or 0), 0),
+            max(int(usage.get("completion_tokens") or 0), 0),
         )
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+    except MALFORMED:
         raise _Again("bad_reply") from None
     refused = bool(refusal) or finish == "content_filter"
     if not isinstance(content, str) and not refused:
@@ -208,6 +215,7 @@ def read_answer(text: str, words: Sequence[str] = ()) -> Answer:
         else:
             raise _Again("bad_reply")
     said = content if isinstance(content, str) else str(refusal or "")
+    said = said.encode("utf-8", "replace").decode()  # half a character has no place in a column
     return Answer(said, finish, *tokens, _tops(choice.get("logprobs"), words), refused)
 
 
@@ -218,7 +226,8 @@ def _tops(logprobs: object, words: Sequence[str]) -> dict[str, float]:
         if not isinstance(place, Mapping) or str(place.get("token", "")).strip() not in words:
             continue
         found = {}
-        for one in [place, *(place.get("top_logprobs") or [])]:
+        others = place.get("top_logprobs")
+        for one in [place, *(others if isinstance(others, list) else [])]:
             value = one.get("logprob") if isinstance(one, Mapping) else None
             if isinstance(value, int | float) and math.isfinite(value):
                 token = str(one.get("token", ""))
@@ -235,7 +244,7 @@ def _message(text: str) -> tuple[str, str]:
         if isinstance(error, str):
             return error, ""
         return str(error.get("message", "")), str(error.get("code") or error.get("type") or "")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except MALFORMED:
         return text, ""
 
 

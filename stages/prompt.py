@@ -139,18 +139,26 @@ class Prompt(BaseModel):
 
         Args:
             rows: `messages` and `input_start` as in `stages.base.ROWS`.
+
+        Raises:
+            ConfigError: a template fails with one of them.
         """
         found = []
         for place, row in enumerate(rows):
             turns = spoken(row)
             views = [[turn] for turn in turns] if self.each == "turn" else [turns]
             for number, view in enumerate(views if turns else []):
-                fields = self._fields(view)
-                system = compiled(self.system).render(fields, criterion=self.main).strip()
-                for text in self.user:
-                    user = compiled(text).render(fields, criterion=self.main)
-                    found.append(Question(place, number, system, user.strip("\n")))
+                system, *users = self._rendered(view)
+                found += [Question(place, number, system.strip(), user) for user in users]
         return found
+
+    def _rendered(self, view: Sequence[Mapping[str, str]]) -> list[str]:
+        """The system message and those of each wording."""
+        fields = self._fields(view) | {"criterion": self.main}
+        try:
+            return [compiled(text).render(fields).strip("\n") for text in (self.system, *self.user)]
+        except Exception as error:  # a template is code: it may raise anything
+            raise ConfigError(f"a template of the prompt fails with a row: {error!r}") from error
 
     def lead_of(self, criterion: str) -> str:
         """Return what a local model reads last when it is asked for a criterion."""

@@ -70,6 +70,7 @@ def test_packages_are_the_folders():
     folders = {path.parent for path in SOURCES if path.parent != ROOT}
     folders |= {ROOT / "configs", *(p.parent for p in (ROOT / "configs").rglob("*.py"))}
     folders |= {p.parent for p in (ROOT / "configs").rglob("*.safetensors")}
+    folders |= {p.parent for p in (ROOT / "stages").rglob("*.yaml")}
     expected = {"tamis", *("tamis." + ids(folder).replace("/", ".") for folder in folders)}
     assert listed == expected
 

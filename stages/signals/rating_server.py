@@ -177,9 +177,11 @@ class RatingServer(Stage):
         key = os.environ.get(self.api_key_env or "", "").strip()
         if self.api_key_env and not key:
             raise ConfigError(f"api_key_env: the environment has no variable {self.api_key_env}")
+        if not (key.isascii() and key.isprintable()):  # no header can hold it
+            raise ConfigError(f"api_key_env: what stands in {self.api_key_env} is no key")
         answers = Answers(None if self._root is None else Path(self._root) / self._folder())
         purse = Purse(self.price_in, self.price_out, self.max_cost)
-        purse.spent = sum(purse.cost(one.tokens_in, one.tokens_out) for one in answers.all)
+        purse.spent = purse.cost(answers.tokens_in, answers.tokens_out)
         pace = Pace(self.requests_per_minute, self.tokens_per_minute)
         url = f"{self.base_url}/chat/completions"
         words = self._prompt.tokens if self.logprobs else ()

@@ -70,6 +70,7 @@ def test_a_second_run_pays_nothing_and_the_key_is_nowhere(tmp_path):
     assert ledger["rated.status"].to_pylist().count("ok") == 59
 
 
+@pytest.mark.slow
 def test_the_cap_of_cost_stops_a_run_that_goes_on_in_its_folder(tmp_path):
     prices = {"price_in": 10.0, "price_out": 100.0, "max_tokens": 10}
     with chat_server(by_length) as server:
@@ -81,6 +82,7 @@ def test_the_cap_of_cost_stops_a_run_that_goes_on_in_its_folder(tmp_path):
     assert [path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()] == ["run"]
 
 
+@pytest.mark.slow
 def test_rows_without_an_answer_are_asked_for_again_in_the_next_start(tmp_path):
     def behave(body, before):
         fails = len(body["messages"][-1]["content"]) % 10 == 0

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
+from typing import ClassVar
 
 import psutil
 import pyarrow as pa
@@ -14,7 +15,9 @@ from tamis.pipeline.config import EngineConfig
 from tamis.pipeline.executor import LocalEngine, RayEngine, open_engine
 from tamis.pipeline.store import Address, Part, Store
 from tamis.pipeline.task import Task
+from tamis.stages.base import Resources
 from tamis.stages.score import Score
+from tamis.stages.signals.length import Length
 
 PARTS = [Part(f"{i:032x}", 10 * i, 2) for i in range(5)]
 SAMPLE = {"sample_id": Address("", "sample_id")}
@@ -343,3 +346,35 @@ def test_a_worker_killed_for_want_of_memory_goes_on_with_less(tmp_path):
     )
     assert "batches are halved" in done.stderr
     assert done.stdout.split("took")[1].strip() in ("3.0", "1.5", "0.75")
+
+
+class Here(Length):
+    """A stage that works in the process that began the run."""
+
+    def resources(self):
+        return Resources(here=True)
+
+    def use_store(self, root):
+        self.told.append((os.getpid(), root))
+
+    told: ClassVar[list] = []
+
+
+def test_what_must_work_here_does_so_with_ray_too(tmp_path, store):
+    Here.told.clear()
+    rows = {"messages": Address("", "messages")}
+    for place, part in enumerate(PARTS):
+        one = [{"role": "assistant", "content": "x" * place}]
+        table = pa.table({"position": pa.array([0, 1], pa.int32()), "messages": [one, one]})
+        store.write_rows(replace(part, rows=f"m{place}"), table)
+    parts = [replace(part, rows=f"m{place}") for place, part in enumerate(PARTS)]
+    engine = RayEngine(EngineConfig(workers=2), str(store.root))
+    todo = [Task(part, ["answer_chars"], rows, "here-k") for part in parts]
+    assert [receipt.part for receipt in engine.run(Here(), todo)] == parts
+    assert Here.told == [(os.getpid(), str(store.root))]
+    assert not engine._started  # no Ray
+    assert store.missing("here-k", ("answer_chars",), parts) == {}
+    receipts = engine.run(Here(), [replace(task, folder="here-l") for task in todo])
+    next(receipts)
+    engine.stop()
+    assert list(receipts) == []

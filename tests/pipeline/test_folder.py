@@ -268,3 +268,14 @@ class TestAtAnAddress:
 
 def leases(folder):
     return {name for name in names(folder) if name.startswith(".lease-")}
+
+
+def test_what_changes_no_result_is_not_another_run(tmp_path):
+    """A cap of cost may be raised, and the run goes on in its folder."""
+    judge = {"use": "rating_server", "base_url": "http://x/v1", "model": "m", "prompt": "selectit"}
+    less = {"signals": {"judge": judge | {"max_cost": 1.0, "price_in": 1.0}}}
+    leave(tmp_path, **less)
+    more = {"signals": {"judge": judge | {"max_cost": 2.0, "price_in": 1.0, "concurrency": 1}}}
+    assert leave(tmp_path, **more).path.name == "run"
+    other = {"signals": {"judge": judge | {"temperature": 1.0}}}
+    assert leave(tmp_path, **other).path.name == "run-2"

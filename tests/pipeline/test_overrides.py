@@ -143,3 +143,12 @@ def test_blocks():
     ]
     assert blocks({"selector": {"use": "random"}}, "selector") == [{"use": "random"}]
     assert blocks({"signals": None, "scorers": [3]}, "signals", "scorers") == []
+
+
+def test_what_a_server_calls_its_model_is_left_as_it_is():
+    judge = {"use": "rating_server", "base_url": "http://x/v1", "model": "judge"}
+    raw = {"signals": {"judge": dict(judge), "base": {"use": "forward", "model": "a"}}}
+    Overrides(model="b").apply(raw)
+    assert raw["signals"] == {"judge": judge, "base": {"use": "forward", "model": "b"}}
+    with pytest.raises(ConfigError, match="no signal of the config has one"):
+        Overrides(model="b").apply({"signals": {"judge": dict(judge)}})

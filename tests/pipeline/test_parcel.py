@@ -159,3 +159,27 @@ def test_an_installation_names_its_version(tmp_path, config, monkeypatch, instal
 def test_the_text_is_the_config(tmp_path, config):
     found = make_parcel(config, tmp_path)
     assert yaml.safe_load(found.to_yaml()) == found.values
+
+
+def test_a_prompt_of_the_users_travels(tmp_path):
+    for name in ("pool.jsonl", "judge"):
+        (tmp_path / name).touch()
+    (tmp_path / "mine.yaml").write_text("user: a\nscale: [1, 2]\n")
+    (tmp_path / "c.yaml").write_text(RATED)
+    config = load(str(tmp_path / "c.yaml"))
+    assert config.signals["judge"].model == "judge"  # a name that the server knows, and no path
+    found = make_parcel(config, tmp_path, with_code=False)
+    assert found.code == {"code/0/mine.yaml": tmp_path / "mine.yaml"}
+    assert found.values["signals"]["judge"]["prompt"] == "code/0/mine.yaml"
+    pack(found, tmp_path, install=True)
+    assert (tmp_path / "code/0/mine.yaml").read_text() == (tmp_path / "mine.yaml").read_text()
+
+
+RATED = """
+name: r
+data: [{name: a, path: pool.jsonl}]
+signals: {judge: {use: rating_server, base_url: http://x/v1, model: judge, prompt: mine.yaml}}
+scorers: {rated: {use: column, column: judge.rating}}
+selector: {use: top_k, by: rated.score}
+budget: {rows: 3}
+"""

@@ -24,6 +24,7 @@ def test_it_holds_the_packages_and_their_data_and_nothing_else(built, tmp_path):
     assert {"pipeline/submit.py", "scorers/ifd.py", "configs/quickstart/make_pool.py"} <= own
     assert (tmp_path / "tamis/configs/quickstart/model/model.safetensors").is_file()
     assert (tmp_path / "tamis/configs/ifd.yaml").is_file()
+    assert (tmp_path / "tamis/stages/prompts/alpagasus.yaml").is_file()
     assert not (tmp_path / "tamis/tests").exists()
     assert not (tmp_path / "tamis/benchmarks").exists()
 

@@ -72,3 +72,12 @@ def test_in_a_running_loop():
             return made(server).run(questions(2))
 
     assert len(asyncio.run(cell())) == 2
+
+
+def test_a_full_disk_is_said_as_such(tmp_path, monkeypatch):
+    def full(self, name, answer):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Answers, "add", full)
+    with chat_server() as server, pytest.raises(OSError, match="No space left"):
+        made(server).run(questions(3))

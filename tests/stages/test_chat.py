@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tamis.errors import ConfigError
 from tamis.stages import chat
 from tamis.stages.chat import Server, Unanswered, read_answer
@@ -55,6 +57,39 @@ def test_log_probabilities_of_the_first_rating():
         assert read_answer(completion(logprobs=odd), ("4",)).tops == {}
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["choices", "message", "content", "logprobs", "usage", "token"])
+            | st.sampled_from(["prompt_tokens", "refusal", "top_logprobs", "logprob"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON, JSON, JSON)
+@settings(max_examples=150, deadline=None)
+def test_whatever_comes_is_an_answer_or_none(whole, message, logprobs):
+    choice = {"message": message, "logprobs": logprobs, "finish_reason": "stop"}
+    for found in (whole, {"choices": [choice], "usage": whole}):
+        try:
+            answer = read_answer(json.dumps(found), ("1", "2"))
+        except chat._Again as again:
+            assert again.status == "bad_reply"
+        else:
+            answer.text.encode()
+            assert answer.tokens_in >= 0
+
+
+def test_half_a_character():
+    assert read_answer(completion(message={"content": "\ud83d Score: 4"})).text == "? Score: 4"
+
+
 def test_retry_after():
     assert chat._wait_of("7") == 7
     assert chat._wait_of("-7") == 0
@@ -102,3 +137,37 @@ def test_tls_is_verified():
     with chat_server() as server, pytest.raises(Unanswered, match="no_connection"):
         server.url = server.url.replace("http:", "https:")
         ask(server)
+
+
+@pytest.mark.slow
+def test_a_certificate_that_nobody_vouches_for_ends_the_run(tmp_path):
+    import ssl
+    import subprocess
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    pair = [str(tmp_path / name) for name in ("cert.pem", "key.pem")]
+    line = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    line += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*line, "-out", pair[0], "-keyout", pair[1]], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.handle_error = lambda *args: None
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    url = f"https://127.0.0.1:{server.server_port}/v1/chat/completions"
+
+    async def work():
+        one = Server(url, key="sk-secret", retries=0, timeout_s=5.0)
+        async with one.client(1) as client:
+            return await one.ask(client, {"messages": []}, 1)
+
+    try:
+        with pytest.raises(ConfigError, match="cannot be verified"):
+            asyncio.run(work())
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

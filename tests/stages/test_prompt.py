@@ -113,3 +113,9 @@ def test_expressions_are_checked():
     assert Reply(find=["a <number>"]).find == ("a <number>",)
     with pytest.raises(ValueError, match="once"):
         Reply(find=["<number> <number>"])
+
+
+def test_a_template_that_fails_with_a_row_is_named():
+    prompt = Prompt(user="{{ answer.split()[0] }}", scale=[1, 2])
+    with pytest.raises(ConfigError, match="fails with a row"):
+        prompt.questions([conversation("a", " ")])

@@ -63,7 +63,10 @@ def test_they_are_other_ids_in_other_tokenizers(gpt2, llama, tmp_path):
     assert len(ids) == 2
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2", "cohere"])
+OTHERS = [pytest.param(family, marks=pytest.mark.slow) for family in ("llama", "gemma2", "cohere")]
+
+
+@pytest.mark.parametrize("family", ["gpt2", *OTHERS])
 def test_against_the_models_own_logits(family, tmp_path):
     from transformers import AutoModelForCausalLM
 

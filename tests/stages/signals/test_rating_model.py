@@ -116,6 +116,7 @@ def test_the_prompts_content_is_part_of_the_identity(gpt2, tmp_path):
     assert named.identity() != RatingModel(model=str(gpt2), prompt=str(path)).identity()
 
 
+@pytest.mark.slow
 def test_contract(llama):
     stage = RatingModel(model=str(llama), prompt="deita_complexity", max_tokens=400, **FIELDS)
     check_stage(stage, table(stage, ROWS[:2]))

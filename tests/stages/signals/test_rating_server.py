@@ -358,6 +358,13 @@ def test_a_variable_that_is_not_set(monkeypatch):
         stage_at("http://x/v1", api_key_env="NO_SUCH_KEY").setup()
 
 
+def test_a_variable_that_holds_no_key(monkeypatch):
+    monkeypatch.setenv("ODD_KEY", "sk-\u00fc\nX: y")
+    with pytest.raises(ConfigError, match="is no key") as error:
+        stage_at("http://x/v1", api_key_env="ODD_KEY").setup()
+    assert "sk-" not in str(error.value)
+
+
 def test_how_it_is_asked_does_not_name_the_result():
     one = stage_at("http://x/v1")
     two = stage_at("http://x/v1/", concurrency=1, max_cost=1, price_in=1, timeout_s=1, retries=1)
