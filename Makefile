@@ -85,6 +85,7 @@ bench: $(READY)  ## Run the benchmarks and write benchmarks/results/
 	$(BIN)/python benchmarks/projection.py
 	$(BIN)/python benchmarks/gradients.py
 	$(BIN)/python benchmarks/influence.py
+	$(BIN)/python benchmarks/filters.py
 
 bench-paser: $(READY)  ## Prune, choose, fine-tune, compare (hours on a processor)
 	$(BIN)/python benchmarks/paser.py $(if $(DATA),--data "$(DATA)") $(if $(MODEL),--model "$(MODEL)")

@@ -171,7 +171,8 @@ def _texts(found: "Explanation") -> list[tuple[str, str]]:
     if found.rejected:
         rows.append(("text", _cut(found.rejected["raw"], MESSAGE)))
     if near := found.neighbour:
-        head = f"row {near.row_id} (rank {near.rank:,}), cosine {near.cosine:.3f} by {near.by}"
+        rank = "" if near.rank is None else f" (rank {near.rank:,})"
+        head = f"row {near.row_id}{rank}, cosine {near.cosine:.3f} by {near.by}"
         rows.append(("nearest kept", f"{head}: {_short(near.text)}"))
     rows += [("example", _example(one)) for one in found.examples]
     return rows + [("missing", one) for one in found.missing]

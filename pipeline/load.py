@@ -116,7 +116,8 @@ def places(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     named = chains if isinstance(chains, dict) else {}
     compared = [block for name in named for block in blocks(named, name)]
     for block in [*blocks(raw, "signals", "scorers", "filters", "selector"), *compared]:
-        fields += [(block, name) for name in ("model", "other", "tokenizer") if _is_here(block)]
+        names = ("model", "other", "tokenizer", "patterns")
+        fields += [(block, name) for name in names if _is_here(block)]
         if str(block.get("prompt")).endswith((".yaml", ".yml")):
             fields.append((block, "prompt"))
         if str(block.get("use")).endswith(".py"):

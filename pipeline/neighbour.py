@@ -25,14 +25,14 @@ class Neighbour:
 
     Attributes:
         row_id: which.
-        rank: its rank in the last step.
+        rank: its rank in the last step; None where no selector ranked it.
         cosine: of the two, in [-1, 1].
         by: an embedding by its full name, or the method for words.
         text: its first user turn, None where its text is gone.
     """
 
     row_id: int
-    rank: int
+    rank: int | None
     cosine: float
     by: str
     text: str | None

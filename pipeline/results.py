@@ -66,9 +66,8 @@ def leave(config: Config, store: Store, scored: Scored, folder: RunFolder) -> di
     if scored.spent is not None:
         found["rounds"] = dict(zip(("took", "of"), scored.spent, strict=True))
     if config.labels:
-        faults = fault_table(
-            scored.table, config.labels, decisions, list(config.scorers), budget, config.seed
-        )
+        scorers, seed = list(config.scorers), config.seed
+        faults = fault_table(scored.table, config.labels, decisions, scorers, budget, seed, filters)
         found["faults"] = asdict(faults)
     return found
 

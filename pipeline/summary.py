@@ -25,6 +25,7 @@ from .store import Store
 from .token_view import TokenView
 from .warmups import WarmedUp
 
+FOUND = "faults found by each filter alone"
 COUNTS = 0.5  # a token is shown as counted if it was in so many of the copies
 
 
@@ -57,6 +58,8 @@ def summarise(folder: Location, manifest: Mapping[str, Any], was_done: bool) -> 
     if "faults" in manifest:
         parts += [Text("planted faults, share of the rows (top: by that score, same budget)")]
         parts += [_faults(manifest["faults"])]
+        if manifest["faults"].get("found"):
+            parts += [Text(FOUND), _found(manifest["faults"])]
     return Group(*parts)
 
 
@@ -220,6 +223,25 @@ def _faults(faults: Mapping[str, Any]) -> Table:
     for choice, shares in faults["shares"].items():
         figures = [f"{share:.1%}" for share in shares]
         shown.add_row(Text(choice), f"{faults['rows'][choice]:,}", *figures)
+    return shown
+
+
+def _found(faults: Mapping[str, Any]) -> Table:
+    """Of each filter the kinds that it finds, and last what it takes along."""
+    shown = _table("filter", "what it finds", ">rows", ">recall", ">precision")
+    for name, found in faults["found"].items():
+        shares = zip(faults["kinds"], found["recall"], found["precision"], strict=False)
+        own = [(kind, recall, precision) for kind, recall, precision in shares if recall]
+        own.append(("any fault", found["recall"][-1], found["precision"][-1]))
+        for place, (kind, recall, precision) in enumerate(own):
+            rows = round(precision * found["rows"])
+            said = Text(printable(kind).replace("_", " "))
+            shown.add_row(
+                Text("" if place else name), said, f"{rows:,}", f"{recall:.1%}", f"{precision:.1%}"
+            )
+        wrong = 1 - found["precision"][-1] if found["rows"] else 0.0
+        rows = round(wrong * found["rows"])
+        shown.add_row("", "no fault", f"{rows:,}", f"{found['harmed']:.2%}", f"{wrong:.1%}")
     return shown
 
 

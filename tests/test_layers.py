@@ -20,9 +20,10 @@ HEAVY = {  # of others, and where they may be imported
     "sentence_transformers": ("stages",),
     "faiss": ("stages",),
     "datasets": ("stages",),
-    "yaml": ("pipeline", "scorers/checks.py", "stages/prompt.py"),
+    "yaml": ("pipeline", "scorers/checks.py", "stages/filters", "stages/prompt.py"),
     "httpx2": ("stages/chat.py", "stages/asking.py"),
     "anyio": ("stages/asking.py",),
+    "py3langid": ("stages/filters",),
     "ray": ("pipeline/executor.py", "pipeline/submit.py", "pipeline/training.py"),
     "torch": ("kernels", "stages", "pipeline/task.py"),
 }

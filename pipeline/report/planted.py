@@ -1,5 +1,10 @@
 """Where the faults of a pool are known: how many of them the selection keeps."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
 from ..finished import Finished
 from .chapter import Chapter, Finding
 from .page import Column, Level, paragraph, table
@@ -29,8 +34,29 @@ def planted(run: Finished) -> Chapter | None:
             quiet=True,
         ),
         table(columns, rows),
+        *_found(faults),
     ]
     return Chapter("Planted faults", body, [_finding(kept, random)])
+
+
+def _found(faults: Mapping[str, Any]) -> list[Markup]:
+    """What each filter finds of each kind, and how many rows without a fault."""
+    if not faults.get("found"):
+        return []
+    kinds = [kind.replace("_", " ") for kind in faults["kinds"]]
+    columns = [
+        Column("filter"),
+        Column("rows", ","),
+        *(Column(kind, ".1%") for kind in (*kinds, "any")),
+        Column("precision", ".1%", hint="share of what it finds that has any fault"),
+        Column("no fault", ".2%", hint="share of the rows without a fault that it finds"),
+    ]
+    rows = [
+        [name, own["rows"], *own["recall"], own["precision"][-1], own["harmed"]]
+        for name, own in faults["found"].items()
+    ]
+    text = "Share of the rows with each fault that each filter finds by itself."
+    return [paragraph(text, quiet=True), table(columns, rows)]
 
 
 def _finding(kept: float, random: float) -> Finding:

@@ -8,6 +8,8 @@ from tamis.pipeline import lookup
 
 EVERY = [(section, name) for section in lookup.FOLDERS for name in lookup.names(section)]
 NEEDED = {
+    "bounds": {"column": "data.x", "at_least": 1},
+    "language": {"keep": ["en"]},
     "forward": {"model": "x"},
     "neighbours": {"model": "x"},
     "gradient": {"model": "x"},

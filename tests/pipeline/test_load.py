@@ -205,3 +205,13 @@ def test_an_address_with_a_password_is_refused_without_showing_it(tmp_path, plac
     found = said(write(tmp_path, GOOD), overrides=Overrides(sets=[f"{place}=sftp://me:word1@h/x"]))
     assert f"  {place}: an address must hold no password, token or query" in found
     assert "word1" not in found
+
+
+def test_a_file_of_patterns_is_looked_for_beside_the_config(tmp_path):
+    (tmp_path / "mine.yaml").write_text("sales: ['buy now']")
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "name: x\ndata: [{name: rows, path: rows.jsonl}]\n"
+        "filters: {ads: {use: refusals, patterns: mine.yaml}}\n"
+    )
+    assert load(str(path)).filters["ads"].patterns == {"sales": ("buy now",)}

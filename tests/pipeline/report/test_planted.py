@@ -1,10 +1,18 @@
-from tamis.pipeline.report.planted import _finding, planted
+from tamis.pipeline.report.planted import _finding, _found, planted
 
 
 def test_the_table_of_the_summary(run):
     shown = planted(run).__html__()
     assert "data.fault" in shown and ">echo<" in shown
     assert all(f">{name}<" in shown for name in ("pool", "selection", "random", "long", "rated"))
+
+
+def test_what_filters_find(run):
+    assert _found({"kinds": ["echo"], "shares": {}}) == []  # a run of before there were filters
+    own = {"rows": 20, "recall": [0.125, 0.25], "precision": [0.4, 0.5], "harmed": 0.0123}
+    _, shown = _found({"kinds": ["echo"], "found": {"text": own}})
+    shown = shown.__html__()
+    assert all(part in shown for part in (">text<", "12.5%", "25.0%", "50.0%", "1.23%"))
 
 
 def test_no_labels_no_chapter(made):
