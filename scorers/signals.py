@@ -63,6 +63,12 @@ PER_ROW = {
     "mass": pa.list_(pa.float32()),  # per question: of all rating tokens in the full softmax
     "turns": pa.int32(),  # that were asked about
     "text": pa.list_(pa.string()),  # replies, one per question
+    "bands": pa.list_(pa.uint64()),  # minhash: hashes of which like rows share one
+    "signature": pa.list_(pa.uint32()),  # minhash: the share of equal places is the similarity
+    "group": pa.string(),  # duplicates: the smallest sample_id of the group; always there
+    "size": pa.int32(),  # rows of the group
+    "jaccard": pa.float32(),  # estimated, to the row that the group is named after
+    "cosine": pa.float32(),  # the largest to another row of the cluster
     "status": pa.string(),  # of the row: ok, truncated, or why there is no number
     "given.status": pa.string(),  # of the pass: ok or why not, as not_finite; null without one
     "alone.status": pa.string(),

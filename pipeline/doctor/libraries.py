@@ -28,11 +28,13 @@ MODULES = {  # what is imported: the libraries with compiled code of their own
     "peft": "peft",
     "sentence-transformers": "sentence_transformers",
     "s3fs": "s3fs",
+    "rapidfuzz": "rapidfuzz",
 }
 EXTRAS = {
     "peft": ("train", "gradient signals (LESS, TAGCOS)"),
     "sentence-transformers": ("embed", "the signal `embedding`"),
     "s3fs": ("s3", "data, stores and runs on s3://"),
+    "rapidfuzz": ("fuzzy", "the filter `fuzzy_contamination`"),
 }
 
 

@@ -124,6 +124,26 @@ GOLDENS = (
         [0, 2],
         {"by": "a.score", "of": "base.embedding", "threshold": 0.95},
     ),
+    SelectorGolden(
+        "sem_dedup",
+        "Abbas et al. 2023, arXiv 2303.09540: at 0, 16 and 30 degrees; 2 goes though 1 went before",
+        {
+            "base.embedding": CHAIN,
+            "clusters.label": [0, 0, 0],
+            "clusters.distance": [3.0, 2.0, 1.0],
+        },
+        3,
+        [0],
+        {"of": "base.embedding", "threshold": 0.95},
+    ),
+    SelectorGolden(
+        "representatives",
+        f"{HAND}: the longest of a group of three and of one of two, and a lonely row",
+        {"exact.group": ["a", "b", "a", "a", "b", "f"], "a.score": [1, 5, 3, 2, 4, 0]},
+        6,
+        [1, 2, 5],
+        {"column": "exact.group", "by": "a.score"},
+    ),
     SelectorGolden("round_robin", RDS, LIKE, 3, [0, 3, 1], {"by": "a.by_query"}),
     SelectorGolden("global_max", RDS, LIKE, 3, [0, 1, 2], {"by": "a.by_query"}),
     SelectorGolden(

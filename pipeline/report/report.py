@@ -28,6 +28,7 @@ from .rows import read_rows
 from .sampling import draw_sample
 from .scores import scores
 from .token_rows import TOKENS, token_rows, token_scorers
+from .touched import TITLE, held_out_filters, touched
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ def make_report(run: Finished) -> str:
         _attempt("Map of the pool", lambda: maps(run, beside, draw_sample(run, beside))),
         read_rows(run, beside),
     ]
+    if held_out := held_out_filters(run):
+        chapters.append(_attempt(TITLE, lambda: touched(run, beside, held_out)))
     if named := token_scorers(run):
         chapters.append(_attempt(TOKENS, lambda: token_rows(run, beside, named)))
     if (faults := planted(run)) is not None:

@@ -37,6 +37,12 @@ NEEDED = {
     "round_robin": {"by": "a.by_query"},
     "global_max": {"by": "a.by_query"},
     "weighted_sum": {"columns": ["data.x"]},
+    "semantic_duplicates": {"of": "base.embedding"},
+    "representatives": {"column": "exact.group"},
+    "sem_dedup": {"of": "base.embedding"},
+    "contamination": {"target": "t"},
+    "fuzzy_contamination": {"target": ["s", "t"]},
+    "embedding_contamination": {"target": "t", "of": "base.embedding"},
 }
 
 

@@ -25,6 +25,8 @@ LINES = ("my.jsonl", "pool.jsonl", "theirs.jsonl", "examples.jsonl", "bbh.jsonl"
 LINES += ("gsm8k_train.jsonl", "gsm8k-train.jsonl", "gsm8k-test.jsonl", "mmlu_dev.jsonl")
 LISTS = ("alpaca.json", "dolly.json", "genmed.json")
 """Rows of the embedded pool, as JSONL and as one JSON list."""
+EXAMS = ("exam.jsonl",)
+"""Test sets, of which the pool does not hold everything."""
 
 FOLDERS = ("elsewhere",)
 """Of other runs."""
@@ -84,6 +86,8 @@ def make_desk(folder: Path, store: Path, text_model: Path) -> Path:
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     for name in LISTS:
         (folder / name).write_text(json.dumps(rows))
+    for name in EXAMS:
+        (folder / name).symlink_to(QUICKSTART / "exam.jsonl")
     for name, fields in CONFIGS.items():
         (folder / name).write_text(yaml.safe_dump(BASE | fields))
     _make_shims(folder)
