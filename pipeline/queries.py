@@ -11,14 +11,14 @@ from .plan import Plan
 from .selection import Decisions
 from .store import Store
 
-NUMBERED = re.compile(r"query: (\d+)")
+NUMBERED = re.compile(r"(query|target): (\d+)")
 
 
 def with_names(decisions: Decisions, config: Config, plan: Plan, store: Store) -> Decisions:
     """Return decisions whose kept rows say `query: <target>[<place in the target>]`.
 
-    A query that is a whole subtask or target has no place. Lists that do not come from a scorer
-    with targets keep their numbers.
+    So do those that say `target: <target>`. A query that is a whole subtask or target has no
+    place. Lists that do not come from a scorer with targets keep their numbers.
 
     Args:
         decisions: of the config's selectors.
@@ -33,7 +33,8 @@ def with_names(decisions: Decisions, config: Config, plan: Plan, store: Store) -
     reason = decisions.reason.copy()
     for row in np.flatnonzero(decisions.kept):
         if found := NUMBERED.match(reason[row]):
-            reason[row] = f"query: {names[int(found[1])]}{reason[row][found.end() :]}"
+            name = names[int(found[2])]
+            reason[row] = f"{found[1]}: {name}{reason[row][found.end() :]}"
     return replace(decisions, reason=reason)
 
 
@@ -57,10 +58,10 @@ def query_names(by: str, plan: Plan, store: Store) -> list[str]:
         raise ArtifactError(
             str(store.root / steps[0].folder), "what was found in the targets is gone"
         )
+    if kind == "by_target" and "target" in state.column_names:
+        return list(dict.fromkeys(state["target"].drop_null().to_pylist()))
     if not {"target", "subtask", "query"} <= set(state.column_names):
         return []
-    if kind == "by_target":
-        return list(dict.fromkeys(state["target"].to_pylist()))
     lines = state.select(["target", "subtask", "query"]).to_pylist()
     return [line["target"] + _place(line["subtask"], line["query"]) for line in lines]
 

@@ -63,6 +63,8 @@ def leave(config: Config, store: Store, scored: Scored, folder: RunFolder) -> di
     (partial / "README.md").write_text(card, "utf-8")
     partial.rename(folder.work / "curated")
     found: dict[str, Any] = {"rows_kept": n_kept, "budget": asdict(budget), "ends": ends}
+    if decisions.said:
+        found["said"] = decisions.said
     if scored.spent is not None:
         found["rounds"] = dict(zip(("took", "of"), scored.spent, strict=True))
     if config.labels:

@@ -1,7 +1,7 @@
 """The filters of a run, then its selectors, and what each decided about every row."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,7 @@ class Decisions:
         margin: its distance to that selector's cut; NaN likewise, and for rows over the budget of
             a selector whose order is not one of numbers.
         kept: True if it is in the selection.
+        said: what selectors say of their choices, line by line.
     """
 
     step: np.ndarray
@@ -37,6 +38,7 @@ class Decisions:
     rank: np.ndarray
     margin: np.ndarray
     kept: np.ndarray
+    said: list[str] = field(default_factory=list)
 
 
 def read_scored(config: Config, pool: Pool, plan: Plan, store: Store) -> pa.Table:
@@ -240,6 +242,7 @@ def _narrow(
     kept = choice.order[: choice.n_kept]
     if choice.pulled is not None:
         made.reason[alive[kept]] = choice.pulled[kept]
+    made.said.extend(f"{name}: {line}" for line in choice.said)
     worth = np.full(len(kept), np.nan) if choice.worth is None else choice.worth[kept]
     return alive[kept], worth
 

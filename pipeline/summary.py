@@ -50,6 +50,7 @@ def summarise(folder: Location, manifest: Mapping[str, Any], was_done: bool) -> 
         lines.append(
             f"under budget:    {kept:,} of {limit:,} rows; below is where the others ended"
         )
+    lines += [printable(line) for line in manifest.get("said", [])]
     if foretold := manifest.get("forecast"):
         lines.append(compared(foretold))
     if pool["rejected"]:

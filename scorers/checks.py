@@ -28,9 +28,8 @@ def check_scorer(
     if missing or len(rows) < 2:
         raise ContractError(f"to check {name}, give two rows or more with {scorer.reads.names}")
     rows = rows.select(scorer.reads.names)
-    fitted = scorer.fit([rows]) if scorer.fits_pool else None
-    if scorer.targets:
-        fitted = scorer.aim({target: (targets or {})[target] for target in scorer.targets})
+    aims = {target: (targets or {})[target] for target in scorer.targets}
+    fitted = scorer.known([rows], aims) if scorer.fits_pool or aims else None
     plain = ["score", "status", *scorer.details.names]
     whole = _scored(scorer, rows, fitted)
     for column in scorer.optional.names:

@@ -63,6 +63,9 @@ PER_ROW = {
     "mass": pa.list_(pa.float32()),  # per question: of all rating tokens in the full softmax
     "turns": pa.int32(),  # that were asked about
     "text": pa.list_(pa.string()),  # replies, one per question
+    "buckets": pa.list_(pa.int32()),  # ngrams: of the hash table, rising, that a row has n-grams in
+    "counts": pa.list_(pa.int32()),  # n-grams of the row in each of these
+    "tokens": pa.int32(),  # ngrams: words and runs of other signs
     "bands": pa.list_(pa.uint64()),  # minhash: hashes of which like rows share one
     "signature": pa.list_(pa.uint32()),  # minhash: the share of equal places is the similarity
     "group": pa.string(),  # duplicates: the smallest sample_id of the group; always there

@@ -20,6 +20,7 @@ HEAVY = {  # of others, and where they may be imported
     "sentence_transformers": ("stages",),
     "faiss": ("stages",),
     "datasets": ("stages",),
+    "ot": ("scorers",),
     "yaml": ("pipeline", "scorers/checks.py", "stages/filters", "stages/prompt.py"),
     "httpx2": ("stages/chat.py", "stages/asking.py"),
     "anyio": ("stages/asking.py",),
@@ -27,7 +28,7 @@ HEAVY = {  # of others, and where they may be imported
     "ray": ("pipeline/executor.py", "pipeline/submit.py", "pipeline/training.py"),
     "torch": ("kernels", "stages", "pipeline/task.py"),
 }
-SLOW = {"torch", "transformers", "ray", "datasets", "faiss", "peft", "sentence_transformers"}
+SLOW = {"torch", "transformers", "ray", "datasets", "faiss", "ot", "peft", "sentence_transformers"}
 SLOW |= {"httpx2", "anyio"}
 FILES = [path for folder in MAY for path in sorted((ROOT / folder).rglob("*.py"))]
 

@@ -28,12 +28,14 @@ MODULES = {  # what is imported: the libraries with compiled code of their own
     "peft": "peft",
     "sentence-transformers": "sentence_transformers",
     "s3fs": "s3fs",
+    "POT": "ot",
     "rapidfuzz": "rapidfuzz",
 }
 EXTRAS = {
     "peft": ("train", "gradient signals (LESS, TAGCOS)"),
     "sentence-transformers": ("embed", "the signal `embedding`"),
     "s3fs": ("s3", "data, stores and runs on s3://"),
+    "POT": ("ot", "the scorer `got_d`"),
     "rapidfuzz": ("fuzzy", "the filter `fuzzy_contamination`"),
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from .selector_goldens import SelectorGolden
 
 ADVICE = "do not trust what it gives here; send this line, and those of the libraries, to us"
 IDS = pa.schema([("row_id", pa.int64()), ("sample_id", pa.string())])
+NEEDS = {"got_d": "ot"}  # of an extra, as it is imported
 VECTORS = pa.list_(pa.float32())
 
 
@@ -27,10 +29,23 @@ def method_checks() -> Iterator[Check]:
     yield kernels
     for use in dict.fromkeys(golden.use for golden in scorer_goldens.GOLDENS):
         scorers = [golden for golden in scorer_goldens.GOLDENS if golden.use == use]
+        if (library := NEEDS.get(use)) and find_spec(library) is None:
+            yield partial(unchecked, f"scorer {use}", library)
+            continue
         yield partial(check, f"scorer {use}", [partial(scorer_off, g) for g in scorers])
     for use in dict.fromkeys(golden.use for golden in selector_goldens.GOLDENS):
         selectors = [golden for golden in selector_goldens.GOLDENS if golden.use == use]
         yield partial(choices, f"selector {use}", selectors)
+
+
+def unchecked(name: str, library: str) -> Finding:
+    """That a method needs a library of an extra that is not installed.
+
+    Args:
+        name: of the line.
+        library: as it is imported.
+    """
+    return Finding(name, "OK", f"not checked: it needs {library}, which is not installed")
 
 
 def kernels() -> Finding:
@@ -91,12 +106,9 @@ def scorer_off(golden: ScorerGolden) -> tuple[float, float]:
     scorer = lookup.find("scorers", golden.use)(**golden.settings)
     assert isinstance(scorer, Scorer)
     rows = _table(golden.rows, scorer.reads)
-    if scorer.targets:
-        reads = pa.schema([*scorer.target_reads, ("subtask", pa.string())])
-        aims = {name: _table(columns, reads) for name, columns in golden.targets.items()}
-        fitted: pa.Table | None = scorer.aim(aims)
-    else:
-        fitted = scorer.fit([rows]) if scorer.fits_pool else None
+    reads = pa.schema([*scorer.target_reads, ("subtask", pa.string())])
+    aims = {name: _table(columns, reads) for name, columns in golden.targets.items()}
+    fitted = scorer.known([rows], aims) if scorer.fits_pool or aims else None
     found = scorer(rows, fitted)
     off = [_apart(found[name].to_pylist(), want) for name, want in golden.expected.items()]
     return max(off), golden.tolerance

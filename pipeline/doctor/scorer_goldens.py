@@ -9,6 +9,7 @@ from math import e, log
 
 from .golden import HAND, ScorerGolden
 from .rating_goldens import GOLDENS as RATING_GOLDENS
+from .target_goldens import GOLDENS as TARGET_GOLDENS
 
 
 def losses(signal: str, **parts: Sequence[tuple[float, int]]) -> dict[str, list[float]]:
@@ -235,5 +236,6 @@ GOLDENS = (
         {"score": [0.0100755]},
         {"mode": "official", "lengths": "length"},
     ),
+    *TARGET_GOLDENS,
     *RATING_GOLDENS,
 )

@@ -36,6 +36,8 @@ QUERIES = [[0.9, 0.2], [0.8, 0.1], [0.75, 0.3], [0.1, 0.4]]  # of each row with 
 LIKE: Columns = {"a.by_query": QUERIES, "a.score": [0.9, 0.8, 0.75, 0.4]}
 RDS = "Ivison et al. 2025, arXiv 2503.01807"
 CHAIN = [[cos(radians(angle)), sin(radians(angle))] for angle in (0, 16, 30)]
+TEXTS = ["".join(f"{i * i % 997:03d}" for i in range(1, 400)), "", "unlike " * 30]
+TEXTS[1] = TEXTS[0] + " "
 
 GOLDENS = (
     SelectorGolden("top_k", HAND, {"a.score": [0.9, 1.2, 0.5]}, 2, [1, 0], {"by": "a.score"}),
@@ -159,6 +161,25 @@ GOLDENS = (
         in_order=False,
     ),
     SelectorGolden(
+        "best_source",
+        f"{HAND}: .6 and .55 on what both have answered, where b is .6975 in all",
+        {
+            "grape.score": [0.5, 0.7, 0.4, 0.6, 0.8, 0.99],
+            "source": ["a", "a", "b", "b", "b", "b"],
+            "instruction.group": ["x", "y", "x", "y", "y", "easy"],
+        },
+        6,
+        [1, 0],
+        {"by": "grape.score", "instruction": "instruction.group"},
+    ),
+    SelectorGolden(
+        "zip",
+        "Yin et al. 2024, arXiv 2407.06645: a copy adds nothing, so the other comes second",
+        {"messages": [[{"role": "user", "content": text}] for text in TEXTS]},
+        2,
+        [0, 2],
+    ),
+    SelectorGolden(
         "paser",
         f"{PASER}: rows whose concepts conflict with those before are left out",
         {
@@ -170,6 +191,14 @@ GOLDENS = (
         7,
         [0, 1, 3, 5, 6],
         in_order=False,
+    ),
+    SelectorGolden(
+        "sample",
+        "Xie et al. 2023, arXiv 2302.03169: scores and draws -log -log u of .693, .256, .110",
+        {"sample_id": [f"{place:032x}" for place in range(3)], "a.score": [2.0, 0.0, 2.0]},
+        2,
+        [0, 2],
+        {"by": "a.score", "seed": 0},
     ),
     SelectorGolden(
         "random",

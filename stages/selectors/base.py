@@ -58,6 +58,7 @@ class Choice:
         worth: (rows,) what the order goes by, highest first, where that is one number; rows that
             are cut afterwards, to fit the budget, get their distance to the last kept from it.
         pulled: (rows,) of a kept row what it was chosen for, such as `query: 3`.
+        said: what else is worth knowing of the choice, line by line, for the end of the run.
     """
 
     order: np.ndarray
@@ -66,6 +67,7 @@ class Choice:
     margin: np.ndarray
     worth: np.ndarray | None = None
     pulled: np.ndarray | None = None
+    said: tuple[str, ...] = ()
 
 
 class Selector(Params, ABC):

@@ -116,7 +116,7 @@ def test_a_budget_without_a_selector_is_an_error(folder, code):
 
 
 def test_all_dropped(folder, code):
-    with pytest.raises(PlanError, match="nothing is kept: 59 x short: short$"):
+    with pytest.raises(PlanError, match=r"nothing is kept: 59 x short: short$"):
         select(config(folder, code, least=10**6, name="none"), quiet())
 
 

@@ -1,4 +1,4 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,5 +68,12 @@ def test_only_kept_rows_are_named():
     config = SimpleNamespace(selector=[SimpleNamespace(by="rds.by_query")])
     found = with_names(decisions, config, PLAN, Kept(STATE)).reason.tolist()
     assert found == ["query: bbh, dates", "over budget", "query: gsm[1][7]", "query: 2"]
+    config = SimpleNamespace(selector=[SimpleNamespace(by="rds.by_target")])
+    drawn = replace(decisions, reason=np.array(["target: 0", "", "target: 1", ""], dtype=object))
+    only = Kept(pa.table({"target": ["gsm", "bbh"], "ratio": [0, 0]}))
+    assert with_names(drawn, config, PLAN, only).reason.tolist() == [
+        *("target: gsm", "", "target: bbh", "")
+    ]
+    assert query_names("rds.by_target", PLAN, Kept(pa.table({"target": [None]}))) == []
     other = SimpleNamespace(selector=[SimpleNamespace(by="mine.score")])
     assert with_names(decisions, other, PLAN, Kept(STATE)) is decisions

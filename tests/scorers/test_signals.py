@@ -13,9 +13,10 @@ def test_types():
     assert column_type("delta") == pa.list_(pa.float32())
     assert column_type("given_mean") == column_type("alone_mean") == pa.list_(pa.float64())
     assert column_type("embedding") == pa.list_(pa.float16())
+    assert column_type("buckets") == column_type("counts") == pa.list_(pa.int32())
 
 
-@pytest.mark.parametrize("name", ["given.loss", "given.token_loss_mean", "other.rank", "tokens"])
+@pytest.mark.parametrize("name", ["given.loss", "given.token_loss_mean", "other.rank", "lengths"])
 def test_no_such_column(name):
     with pytest.raises(KeyError):
         column_type(name)
