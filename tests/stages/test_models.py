@@ -27,7 +27,13 @@ FAMILY_NAMES = (
 )
 
 
-@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name == "falcon_h1" else name  # by far
+        for name in FAMILY_NAMES
+    ],
+)
 def test_losses_are_those_of_the_models_own_logits(family, tmp_path):
     """Token losses equal log-softmax of the model's own logits to 1e-5 in fp32."""
     from transformers import AutoModelForCausalLM

@@ -1,5 +1,6 @@
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from tamis.pipeline.doctor import libraries
 from tamis.pipeline.doctor.libraries import (
     PINS,
@@ -21,7 +22,7 @@ def test_everything_here_is_fine():
 
 def test_every_pin_that_is_needed_is_known():
     pins = pinned_versions(PINS.read_text())
-    assert {requirement.name for requirement in needed()} <= set(pins)
+    assert {canonicalize_name(requirement.name) for requirement in needed()} <= set(pins)
 
 
 def test_versions_of_a_constraints_file():
