@@ -26,6 +26,7 @@ from pydantic import Field, model_validator
 from ...errors import PlanError
 from ...scorers.random import gumbel
 from .base import (
+    KEPT_WORDS,
     OVER_BUDGET,
     Budget,
     Choice,
@@ -48,6 +49,7 @@ class Sample(Selector):
     """Keeps a seeded random sample that prefers high scores."""
 
     words: ClassVar[Mapping[str, str]] = {
+        KEPT_WORDS: "its score and its draw together are among the highest",
         "target": "it was drawn for the target {detail}",
         "drawn": "it was drawn {detail} times",
         NOT_DRAWN: "it was never drawn",
