@@ -11,6 +11,8 @@ to 200 a row; another tenth of the vocabulary is frequent in the target. Parts:
     many     --many short rows (those of benchmarks/million.py), a sample of 5 %, on two workers
 
 One worker is the engine `local`, several are Ray's, whose start takes some seconds of each run.
+Each of the comparison is done --repeats times in turn: median, least and most, of the clock and of
+the processor; on a machine with other work only the latter says something.
 
 Memory is the sum of what all processes of a run have for themselves (Pss).
 
@@ -25,6 +27,7 @@ import json
 import os
 import resource
 import shutil
+import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -36,6 +39,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tamis.benchmarks.measuring import processor
 from tamis.benchmarks.million import POOL, make_pool, run
 from tamis.scorers.dsir import Dsir
 from tamis.stages.base import ROWS
@@ -44,6 +48,7 @@ from tamis.stages.signals.ngrams import Ngrams
 ROOT = Path(__file__).resolve().parent.parent
 VOCABULARY = 50_000
 TARGET_ROWS = 1_000
+CLOCKS = ("seconds", "cpu_s")
 WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 OURS = """
@@ -116,15 +121,19 @@ def theirs(raw: Path, target: Path, folder: Path, n: int, workers: int) -> dict[
     }
 
 
-def work(raw: Path, target: Path, n: int) -> tuple[float, set[int]]:
-    """Do the same work by the stages alone; return the seconds and the places of the rows."""
-    began = time.perf_counter()
+def work(raw: Path, target: Path, n: int) -> dict[str, Any]:
+    """Do the same work by the stages alone; return its seconds and the places of the rows."""
+    began, cpu = time.perf_counter(), time.process_time()
     signal, scorer = Ngrams(), Dsir(target="examples")
     pool, aim = ([signal_of(signal, part) for part in parts(path)] for path in (raw, target))
     fitted = scorer.fit_to_targets(pool, {"examples": pa.concat_tables(aim).combine_chunks()})
     scores = pa.concat_tables([scorer(rows, fitted) for rows in pool])["score"].to_numpy()
     chosen = np.argsort(-scores, kind="stable")[:n]
-    return round(time.perf_counter() - began, 1), set(chosen.tolist())
+    return {
+        "seconds": round(time.perf_counter() - began, 1),
+        "cpu_s": round(time.process_time() - cpu, 1),
+        "chosen": set(chosen.tolist()),
+    }
 
 
 def parts(path: Path) -> Iterator[pa.Table]:
@@ -149,41 +158,52 @@ def signal_of(signal: Ngrams, rows: pa.Table) -> pa.Table:
     return made.rename_columns([f"ngrams.{name}" for name in made.column_names])
 
 
-def compare(folder: Path, rows: int, workers: int) -> dict[str, Any]:
-    """Run both on the same rows."""
+def compare(folder: Path, rows: int, workers: int, repeats: int) -> dict[str, Any]:
+    """Run all on the same rows, in turn."""
     raw, target = folder / f"raw-{rows}.jsonl", folder / "target.jsonl"
     if not raw.exists():
         make_rows(raw, rows, 0)
     make_rows(target, TARGET_ROWS, 1)
     n = rows * 5 // 100
-    # in a process of its own: where NLTK has cut a text before, its pattern cannot be pickled
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
-        other = apart.submit(theirs, raw, target, folder / "theirs", n, workers).result()
-    work_s, same = work(raw, target, n)
-    before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-    own = ours(folder, raw, target, workers, "top_k")
-    cpu = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before
+    times: dict[str, list[dict[str, Any]]] = {"theirs": [], "work": [], "ours": []}
+    for _ in range(repeats):
+        # in a process of its own: where NLTK has cut a text before, its pattern cannot be pickled
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+            other = apart.submit(theirs, raw, target, folder / "theirs", n, workers).result()
+        times["theirs"].append(other)
+        times["work"].append(same := work(raw, target, n))
+        before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+        own = ours(folder, raw, target, workers, "top_k")
+        own["cpu_s"] = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before
+        times["ours"].append(own)
     ledger = pq.read_table(folder / "runs" / "ours" / "ledger.parquet").sort_by("row_id")
     weights = ledger["dsir.score"].to_numpy().astype(np.float64)
     kept = np.flatnonzero(np.array(ledger["outcome"].to_pylist()) == "kept").tolist()
     off = np.abs(weights - other["weights"]) / np.maximum(np.abs(other["weights"]), 1)
+    spread = {name: {c: spread_of(found, c) for c in CLOCKS} for name, found in times.items()}
     found = {
         "rows": rows,
         "workers": workers,
-        "theirs_s": other["seconds"],
-        "ours_s": own["seconds"],
-        "work_s": work_s,
-        "work_times_faster": round(other["seconds"] / work_s, 1) if workers == 1 else None,
-        "work_chosen_by_both": len(other["chosen"] & same),
-        "run_times_faster": round(other["seconds"] / own["seconds"], 1),
-        "cpu_s": {"theirs": other["cpu_s"], "ours": round(cpu, 1)},  # of Ray's workers not all
+        "repeats": repeats,
+        **spread,  # the processor of Ray's workers is not all in it
+        "times_faster": {
+            name: {c: round(spread["theirs"][c][0] / spread[name][c][0], 1) for c in CLOCKS}
+            for name in ("work", "ours")
+        },
         "ours_memory_gb": own["memory_gb"],
         "weights_apart_relative": float(off.max()),  # ours are kept as float32
         "chosen": n,
         "chosen_by_both": len(other["chosen"] & set(kept)),
+        "work_chosen_by_both": len(other["chosen"] & same["chosen"]),
     }
     print(json.dumps(found), flush=True)
     return found
+
+
+def spread_of(found: list[dict[str, Any]], clock: str) -> list[float]:
+    """Median, least and most of some repeats."""
+    own = [float(one[clock]) for one in found]
+    return [round(value, 1) for value in (statistics.median(own), min(own), max(own))]
 
 
 def ours(
@@ -205,14 +225,16 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000, help="0: without the comparison")
     parser.add_argument("--many", type=int, default=1_000_000, help="0: without the large run")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="of the comparison")
+    parser.add_argument("--repeats", type=int, default=3, help="of the comparison")
     parser.add_argument("--folder", type=Path, default=Path("dsir-benchmark"))
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/dsir.json")
     said = parser.parse_args()
     folder = said.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    record: dict[str, Any] = {"load_before": os.getloadavg()[0], "cores": os.cpu_count()}
+    machine = f"{processor()}, {os.cpu_count()} cores"
+    record: dict[str, Any] = {"machine": machine, "load_before": os.getloadavg()[0]}
     if said.rows:
-        record["compared"] = [compare(folder, said.rows, n) for n in said.workers]
+        record["compared"] = [compare(folder, said.rows, n, said.repeats) for n in said.workers]
     if said.many:
         pool, target = folder / f"pool-{said.many}.parquet", folder / "few.jsonl"
         if not pool.exists():

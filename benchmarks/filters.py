@@ -3,18 +3,20 @@
     python benchmarks/filters.py --data my.jsonl      # by default the embedded pool
 
 The baseline is what any filter of texts must do at least: take the messages out of Arrow, and split
-the answers at white space. Writes benchmarks/results/filters.json, or what --out names.
+the answers at white space. Median, least and most over the tries; a thread. Writes
+benchmarks/results/filters.json, or what --out names.
 """
 
 import argparse
 import json
-import platform
+import statistics
 import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
+from tamis.benchmarks.measuring import processor
 from tamis.stages.filters.base import Filter
 from tamis.stages.filters.echo import Echo
 from tamis.stages.filters.language import Language
@@ -45,15 +47,16 @@ def split(rows: pa.Table) -> None:
             text.split()
 
 
-def seconds(work: Callable[[pa.Table], object], rows: pa.Table, tries: int) -> float:
-    """Return the least processor time of some tries, after one that does not count."""
+def speed(work: Callable[[pa.Table], object], rows: pa.Table, tries: int) -> dict[str, int]:
+    """Return rows per second of processor time, after a try that does not count."""
     work(rows.slice(0, 100))
-    times = []
+    speeds = []
     for _ in range(tries):
         begun = time.process_time()
         work(rows)
-        times.append(time.process_time() - begun)
-    return min(times)
+        speeds.append(len(rows) / (time.process_time() - begun))
+    found = {"median": statistics.median(speeds), "least": min(speeds), "most": max(speeds)}
+    return {name: round(value) for name, value in found.items()}
 
 
 def measure(path: str, tries: int) -> dict[str, object]:
@@ -61,16 +64,17 @@ def measure(path: str, tries: int) -> dict[str, object]:
     parts = ingest([(Source(name="pool", path=path), "")], part_rows=1 << 30, max_chars=10**6)
     rows = pa.concat_tables([rows_table(part) for part in parts], promote_options="default")
     words = sum(len(text.split()) for texts in texts_of(rows, "answer") for text in texts)
-    speeds = {"split at white space": len(rows) / seconds(split, rows, tries)}
+    speeds = {"split at white space": speed(split, rows, tries)}
     for name, own in FILTERS.items():
-        speeds[name] = len(rows) / seconds(own, rows.select(own.reads.names), tries)
-        print(f"{name:22} {speeds[name]:10,.0f} rows/s")
+        speeds[name] = speed(own, rows.select(own.reads.names), tries)
+        print(f"{name:22} {speeds[name]['median']:10,} rows/s")
     return {
         "date": date.today().isoformat(),
-        "machine": f"{platform.processor() or platform.machine()}, one core",
+        "machine": f"{processor()}, one thread",
+        "tries": tries,
         "rows": len(rows),
         "words_per_answer": round(words / len(rows), 1),
-        "rows_per_s": {name: round(speed) for name, speed in speeds.items()},
+        "rows_per_s": speeds,
     }
 
 

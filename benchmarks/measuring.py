@@ -107,7 +107,7 @@ def write(name: str, out: Path | None, results: dict[str, Any]) -> None:
     """Write the record of a benchmark to `out`, or to benchmarks/results/<name>.json."""
     gpu = torch.cuda.is_available()
     record = {
-        "machine": torch.cuda.get_device_name() if gpu else _processor(),
+        "machine": torch.cuda.get_device_name() if gpu else processor(),
         "torch": torch.__version__,
         "device": "cuda" if gpu else "cpu, one thread",
     }
@@ -117,8 +117,8 @@ def write(name: str, out: Path | None, results: dict[str, Any]) -> None:
     print(f"written to {out}")
 
 
-def _processor() -> str:
-    """Name of the processor, such as AMD EPYC, as the system says it."""
+def processor() -> str:
+    """Return the name of the processor, such as AMD EPYC, as the system says it."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

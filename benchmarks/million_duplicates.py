@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tamis.benchmarks.duplicates import drawn
+from tamis.benchmarks.measuring import processor
 from tamis.benchmarks.million import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,6 +81,7 @@ def main() -> None:
     report = str(said.report).lower()
     fields = {"pool": pool, "engine": said.engine, "workers": said.workers, "report": report}
     config.write_text(CONFIG.format(**fields))
+    load = os.getloadavg()[0]
     found = run(config)
     ledger = pq.read_table(
         said.folder / "runs/duplicates/ledger.parquet", columns=["step", "outcome"]
@@ -87,10 +89,11 @@ def main() -> None:
     dropped = np.asarray(ledger["step"].filter(np.asarray(ledger["outcome"]) == "dropped"))
     store = sum(p.stat().st_size for p in (said.folder / "store").rglob("*") if p.is_file())
     record = {
+        "machine": f"{processor()}, {os.cpu_count()} cores",
         "rows": said.rows,
         "copies": n_copies,
         "engine": f"{said.engine}, {said.workers} workers",
-        "load_before": os.getloadavg()[0],
+        "load_before": load,
         "pool_gb": round(pool.stat().st_size / 1e9, 3),
         "store_gb": round(store / 1e9, 3),
         "exact_dropped": int((dropped == "representatives").sum()),

@@ -59,7 +59,8 @@ def query_names(by: str, plan: Plan, store: Store) -> list[str]:
             str(store.root / steps[0].folder), "what was found in the targets is gone"
         )
     if kind == "by_target" and "target" in state.column_names:
-        return list(dict.fromkeys(state["target"].drop_null().to_pylist()))
+        named = list(dict.fromkeys(state["target"].drop_null().to_pylist()))
+        return named or [", ".join(steps[0].aims)]  # without a name: one list for all of them
     if not {"target", "subtask", "query"} <= set(state.column_names):
         return []
     lines = state.select(["target", "subtask", "query"]).to_pylist()

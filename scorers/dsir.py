@@ -17,10 +17,10 @@ from typing import Any, final
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from ..errors import ContractError, DataError
-from .base import NUMBERED, Scorer, floats, row_status
+from .base import NUMBERED, Scorer, TargetNames, floats, row_status
 from .signals import schema
 from .turns import list_lengths, range_sums
 
@@ -32,7 +32,7 @@ class Dsir(Scorer):
     """Log importance weight of a row, from hashed n-gram counts of pool and target."""
 
     signal: str = "ngrams"
-    target: str | tuple[str, ...]
+    target: TargetNames
     """Names of the config's targets, one or several."""
     separate: bool = False
     """Of several targets each has weights of its own, and the score is the largest; else their
@@ -43,13 +43,6 @@ class Dsir(Scorer):
     """As many as the signal has."""
     min_tokens: int = Field(default=0, ge=0)
     """Rows with fewer tokens have no score."""
-
-    @field_validator("target")
-    @classmethod
-    def _each_once(cls, target: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        if not target or (len(set(target)) < len(target) and not isinstance(target, str)):
-            raise ValueError("must be the name of a target, or several, each once")
-        return target
 
     @property
     def undefined(self) -> str:

@@ -24,10 +24,10 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from ..errors import DataError
-from .base import Scorer
+from .base import Scorer, TargetNames
 from .examples import check_length, example_vectors
 from .features import Features, there
 from .matrices import matrix
@@ -44,7 +44,7 @@ class GotD(Scorer):
     neutral: ClassVar[frozenset[str]] = frozenset({"memory_mb"})
 
     signal: str = "base"
-    target: str | tuple[str, ...]
+    target: TargetNames
     """Names of the config's targets; the rows of several are one set."""
     regularisation: float = Field(default=0.05, gt=0, allow_inf_nan=False)
     """Of the transport, in units of the cost (0 to 2): the smaller, the nearer to the exact one,
@@ -57,13 +57,6 @@ class GotD(Scorer):
     """Of the target's masses, at which the iterations end."""
     memory_mb: int = Field(default=4096, ge=1)
     """For the vectors of chunks; changes no result."""
-
-    @field_validator("target")
-    @classmethod
-    def _each_once(cls, target: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        if not target or (len(set(target)) < len(target) and not isinstance(target, str)):
-            raise ValueError("must be the name of a target, or several, each once")
-        return target
 
     @property
     def undefined(self) -> str:

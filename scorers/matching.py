@@ -25,10 +25,9 @@ from typing import Literal, cast
 
 import numpy as np
 import pyarrow as pa
-from pydantic import field_validator
 
 from ..errors import ContractError, DataError
-from .base import NUMBERED, Scorer, row_status
+from .base import NUMBERED, Scorer, TargetNames, row_status
 from .matrices import matrix, unit
 
 Aggregate = Literal["max", "mean", "mean_max", "cosine_of_mean"]
@@ -67,15 +66,8 @@ class _Queries:
 class Matching(Scorer):
     """Similarity of each row to the rows of targets."""
 
-    target: str | tuple[str, ...]
+    target: TargetNames
     """Names of the config's targets, one or several."""
-
-    @field_validator("target")
-    @classmethod
-    def _each_once(cls, target: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        if not target or (len(set(target)) < len(target) and not isinstance(target, str)):
-            raise ValueError("must be the name of a target, or several, each once")
-        return target
 
     @property
     def undefined(self) -> str:

@@ -20,10 +20,10 @@ from typing import final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from .assignment import assigned, densities_of
-from .base import Scorer
+from .base import Scorer, TargetNames
 from .examples import check_length, example_vectors
 from .features import ROWS_AT_ONCE, Features, there
 from .signals import schema
@@ -38,7 +38,7 @@ class Tsds(Scorer):
     """Log of a row's expected share of a sample that is like the target."""
 
     signal: str = "base"
-    target: str | tuple[str, ...]
+    target: TargetNames
     """Names of the config's targets; the rows of several are one set."""
     alpha: float = Field(default=0.5, ge=0, le=1)
     """0: the mass is spread over all neighbours; 1: it goes to the nearest."""
@@ -50,13 +50,6 @@ class Tsds(Scorer):
     """Neighbours that count as near-duplicates at most."""
     max_k: int = Field(default=5000, ge=1)
     """Nearest rows that an example can give mass to."""
-
-    @field_validator("target")
-    @classmethod
-    def _each_once(cls, target: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        if not target or (len(set(target)) < len(target) and not isinstance(target, str)):
-            raise ValueError("must be the name of a target, or several, each once")
-        return target
 
     @property
     def undefined(self) -> str:

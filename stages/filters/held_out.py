@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, NamedTuple
 
 import pyarrow as pa
-from pydantic import field_validator
 
+from ...scorers.base import TargetNames
 from ..base import ROWS
 from .base import REASON, Filter
 
@@ -41,15 +41,8 @@ class HeldOut(Filter):
     measure: ClassVar[str]
     """The detail that is compared with the threshold."""
 
-    target: str | tuple[str, ...]
+    target: TargetNames
     """Names of the config's targets, one or several: the test sets."""
-
-    @field_validator("target")
-    @classmethod
-    def _each_once(cls, target: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        if not target or (len(set(target)) < len(target) and not isinstance(target, str)):
-            raise ValueError("must be the name of a target, or several, each once")
-        return target
 
     @property
     def targets(self) -> tuple[str, ...]:

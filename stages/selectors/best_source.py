@@ -24,6 +24,7 @@ from .base import Budget, Choice, Growth, Selector, by_score, score_schema, scor
 from .groups import groups_of
 
 MOST = 1000  # sources; a column of more names something else
+SHOWN = 80  # characters of a name, which may be any text of the rows
 
 
 @final
@@ -80,6 +81,7 @@ class BestSource(Selector):
         best = int(np.argmax(means))
         gaps = means - means[best]
         gaps[best] = means[best] - np.max(np.delete(means, best), initial=-np.inf)
+        names = [_shown(name) for name in names]
         told = [f"{name} ({mean:.4g})" for name, mean in zip(names, means.tolist(), strict=True)]
         known, kept = source >= 0, source == best
         reason[known] = np.array([f"another source: {text}" for text in told], object)[
@@ -99,10 +101,9 @@ class BestSource(Selector):
         """The mean of each source on the sample of common instructions, and how many these are."""
         asked, instruction = groups_of(pool[self.instruction])
         known = (source >= 0) & (instruction >= 0)
-        cells = source[known] * len(asked) + instruction[known]
-        shape, size = (len(names), len(asked)), len(names) * len(asked)
-        counts = np.bincount(cells, minlength=size).reshape(shape)
-        common = np.flatnonzero((counts > 0).all(axis=0))
+        pairs = np.unique(instruction[known] * len(names) + source[known])
+        answered = np.bincount(pairs // len(names), minlength=len(asked))
+        common = np.flatnonzero(answered == len(names))
         if not len(common):
             raise PlanError(
                 f"best_source: no {self.instruction} has an answer of every {self.column} with a "
@@ -110,11 +111,16 @@ class BestSource(Selector):
             )
         drawn = bits(self.seed or 0, pa.array([asked[place] for place in common.tolist()]))
         common = np.sort(common[np.argsort(drawn, kind="stable")[: self.sample]])
+        place = np.full(len(asked) + 1, -1)  # the last: of rows that are of no instruction
+        place[common] = np.arange(len(common))
+        compared = known & (place[instruction] >= 0)
+        shape = (len(names), len(common))  # no more than there are rows
+        cells = source[compared] * len(common) + place[instruction[compared]]
         # added up in an order of their own, so that no mean depends on the order of the pool
-        own = scores(pool, self.by)[known]
+        own = scores(pool, self.by)[compared]
         line = np.lexsort((own, cells))
-        sums = np.bincount(cells[line], weights=own[line], minlength=size).reshape(shape)
-        return (sums[:, common] / counts[:, common]).mean(axis=1), len(common)
+        sums = np.bincount(cells[line], weights=own[line]).reshape(shape)
+        return (sums / np.bincount(cells).reshape(shape)).mean(axis=1), len(common)
 
     def _table(
         self, names: list[str], source: np.ndarray, means: np.ndarray, n: int
@@ -124,3 +130,9 @@ class BestSource(Selector):
         order = np.argsort(-means, kind="stable").tolist()
         lines = [f"{names[place]}: {means[place]:.4g}, {rows[place]:,} rows" for place in order]
         return (f"mean {self.by} on {n:,} instructions that every {self.column} has", *lines)
+
+
+def _shown(name: str) -> str:
+    """A name on one line, and short: it is printed, and stands in the reason of every row."""
+    line = " ".join(name.split())
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"

@@ -15,6 +15,7 @@ With `replacement` a row may be drawn several times, as TSDS does it (Liu et al.
 2410.11303): the budget then is how often is drawn, and the distinct rows are kept, which are fewer.
 """
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Self, final
 
@@ -25,6 +26,7 @@ from pydantic import Field, model_validator
 from ...errors import PlanError
 from ...scorers.random import gumbel
 from .base import (
+    KEPT_WORDS,
     OVER_BUDGET,
     Budget,
     Choice,
@@ -47,6 +49,7 @@ class Sample(Selector):
     """Keeps a seeded random sample that prefers high scores."""
 
     words: ClassVar[Mapping[str, str]] = {
+        KEPT_WORDS: "its score and its draw together are among the highest",
         "target": "it was drawn for the target {detail}",
         "drawn": "it was drawn {detail} times",
         NOT_DRAWN: "it was never drawn",
@@ -69,6 +72,13 @@ class Sample(Selector):
             raise ValueError("replacement belongs to a single score, not to a list of them")
         if self.shares != "size" and not self.of_targets:
             raise ValueError("shares belongs to a list with one score for each target")
+        if not isinstance(self.shares, str):
+            fit = all(math.isfinite(share) and share >= 0 for share in self.shares)
+            if not fit or not any(self.shares):
+                raise ValueError(
+                    f"shares must be weights, finite, not negative and not all 0, not "
+                    f"{list(self.shares)}"
+                )
         return self
 
     @property
@@ -134,10 +144,10 @@ class Sample(Selector):
             weights = numbers(pool.slice(0, 1), self._sizes)[0].astype(np.float64)
         else:
             weights = np.ones(n) if self.shares == "equal" else np.array(self.shares)
-        if len(weights) != n or not (np.isfinite(weights) & (weights >= 0)).all():
+        if len(weights) != n:
             raise PlanError(
-                f"sample: shares must be {n} weights, one for each target of {self.by}, finite and "
-                f"not negative, not {weights.tolist()}"
+                f"sample: shares must be {n} weights, one for each target of {self.by}, not "
+                f"{weights.tolist()}"
             )
         whole = int(budget.costs(pool).sum())
         return split(min(budget.limit, whole), weights, np.full(n, whole))

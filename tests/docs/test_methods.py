@@ -87,6 +87,13 @@ def test_the_list_of_methods_names_it(section, name):
     assert f"`{name}`" in (ROOT / "docs" / "methods" / "README.md").read_text()
 
 
+@pytest.mark.parametrize("section", ["scorers", "filters", "selector"])
+def test_the_readme_names_it(section):
+    readme = (ROOT / "README.md").read_text()
+    own = readme[readme.index("## Methods") : readme.index("## Measured")]
+    assert [name for name in lookup.names(section) if f"`{name}`" not in own] == []
+
+
 @pytest.mark.parametrize("page", METHODS, ids=lambda page: page.stem)
 def test_a_page_says_what_it_costs_and_when(page):
     if page.name != "README.md":

@@ -74,6 +74,7 @@ def test_only_kept_rows_are_named():
     assert with_names(drawn, config, PLAN, only).reason.tolist() == [
         *("target: gsm", "", "target: bbh", "")
     ]
-    assert query_names("rds.by_target", PLAN, Kept(pa.table({"target": [None]}))) == []
+    together = pa.table({"target": pa.array([None], pa.string())})
+    assert query_names("rds.by_target", PLAN, Kept(together)) == ["gsm"]
     other = SimpleNamespace(selector=[SimpleNamespace(by="mine.score")])
     assert with_names(decisions, other, PLAN, Kept(STATE)) is decisions

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -90,3 +92,23 @@ def test_a_column_of_something_else():
 
 def test_contract():
     check_selector(selector(), pool())
+
+
+def test_memory_is_that_of_the_rows_and_not_of_sources_times_instructions():
+    rows = [("a", str(place), 0.5) for place in range(20_000)]
+    rows += [(f"b{place}", "0", 0.5) for place in range(400)]
+    table = pool(rows)
+    tracemalloc.start()
+    choice = selector()(table, Budget(9))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "on 1 instructions" in choice.said[0]
+    assert most < 30e6
+
+
+def test_the_name_of_a_source_may_be_any_text():
+    """It cannot write lines of its own at the end of a run, nor a book into every reason."""
+    rows = [("a\nrows kept: 99 " + "x" * 1000, "x", 0.5), ("b", "x", 0.4)]
+    choice = selector()(pool(rows), Budget(9))
+    assert not any("\n" in text for text in (*choice.said, choice.pulled[0]))
+    assert max(map(len, choice.said)) < 120 > len(choice.pulled[0])

@@ -80,9 +80,11 @@ def test_targets_within_a_budget_of_tokens():
 
 def test_shares_that_do_not_fit():
     table = pool([0.0] * 2, by_target=[[0, 1]] * 2)
-    for shares in ([1.0], [1.0, -1.0]):
-        with pytest.raises(PlanError, match="must be 2 weights, one for each target"):
-            kept(Sample(by="a.by_target", shares=shares), table, 1)
+    with pytest.raises(PlanError, match="must be 2 weights, one for each target"):
+        kept(Sample(by="a.by_target", shares=[1.0]), table, 1)
+    for shares in ([1.0, -1.0], [1.0, float("inf")], [0.0, 0.0], []):  # before anything runs
+        with pytest.raises(ValueError, match="finite, not negative and not all 0"):
+            Sample(by="a.by_target", shares=shares)
 
 
 def test_with_replacement():
