@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 import pyarrow as pa
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..base import ROWS
 from ..sides import Side, texts_of
@@ -70,7 +70,7 @@ class Language(Filter):
     min_probability: float = Field(default=0.8, ge=0, le=1)
     min_characters: int = Field(default=30, ge=0)
     """Characters of prose that a text must have to be judged; shorter ones pass."""
-    among: tuple[str, ...] | None = None
+    among: tuple[str, ...] | None = Field(default=None, min_length=1)
     """The languages that there can be; by default all that the model knows."""
     unsure: Literal["keep", "drop"] = "keep"
     """What becomes of rows whose language is found with less than `min_probability`."""
@@ -84,6 +84,15 @@ class Language(Filter):
                 f"{', '.join(sorted(KNOWN))}"
             )
         return codes
+
+    @model_validator(mode="after")
+    def _kept_can_be(self) -> Self:
+        if wrong := [code for code in self.keep if self.among and code not in self.among]:
+            raise ValueError(
+                f"keep has {wrong[0]!r}, which is not among the languages that there can be: "
+                f"{', '.join(self.among or ())}"
+            )
+        return self
 
     def identity(self) -> dict[str, Any]:
         """Return the settings, and the library's version: another one has another model."""

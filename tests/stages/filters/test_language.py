@@ -67,7 +67,7 @@ def test_side_and_all_turns():
 
 
 def test_among():
-    found = Language(keep=("en",), among=("de", "fr"))(
+    found = Language(keep=("de",), among=("de", "fr"))(
         answers(LANGUAGES["es"]).select(["messages"])
     )
     assert found["language"][0].as_py() in ("de", "fr")
@@ -79,6 +79,8 @@ def test_among():
         ({"keep": ()}, "at least 1"),
         ({"keep": ("English",)}, "'English' is none of the languages that can be found: ace"),
         ({"keep": ("en",), "among": ("xq", "en")}, "xq"),
+        ({"keep": ("en",), "among": ()}, "at least 1"),
+        ({"keep": ("de", "en"), "among": ("de", "fr")}, "keep has 'en', which is not among"),
     ],
 )
 def test_mistakes(fields, said):

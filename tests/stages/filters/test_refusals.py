@@ -77,7 +77,12 @@ def test_patterns_of_a_file_become_part_of_the_settings(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("a: ['(']", "is no pattern"), ("a: [", "mine.yaml"), ("[a]", "valid dictionary")],
+    [
+        ("a: ['(']", "is no pattern"),
+        ("a: [", "mine.yaml"),
+        ("[a]", "valid dictionary"),
+        ("# later", "mine.yaml holds no patterns"),  # and not those that come along
+    ],
 )
 def test_mistakes_in_a_file(tmp_path, text, said):
     path = tmp_path / "mine.yaml"
