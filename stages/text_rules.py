@@ -43,6 +43,7 @@ SWAPPED = re.compile("[" + "".join(chr(byte << 8) for byte in ASCII) + "]{3,}")
 OPEN_ENDS = ",;-"
 ITEM = re.compile(r"(?:[-*•]|(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})[.)])\s")
 CODE = re.compile(r"[{}=<>_|]|https?:")
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 SPACELESS = re.compile(rf"[{NO_SPACES}]")
 
@@ -67,8 +68,8 @@ class Rule:
 
 
 def characters(text: Text) -> float:
-    """Return how many characters are more than white space."""
-    return len("".join(text.text.split()))
+    """Return how many characters are more than white space and can be seen."""
+    return len("".join(INVISIBLE.sub("", text.text).split()))
 
 
 def mojibake(text: Text) -> float:

@@ -5,7 +5,8 @@
 Naive Bayes over byte n-grams (Lui and Baldwin 2011, IJCNLP; 139 languages in py3langid 0.4), and
 one class for what is no language: numbers, markup. A row is dropped only where the model is sure,
 and where there is enough text: names, lists and code are seldom of a language with any certainty.
-Code within fences is left out, and so are addresses. A row whose instruction names the language
+Code within fences is left out, and so are addresses; of what is left the first `LONGEST` characters
+count. A row whose instruction names the language
 that its answer is in, as translations do, passes.
 """
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # heavy
     from py3langid.langid import LanguageIdentifier
 
 NO_LANGUAGE = "zxx"
+LONGEST = 50_000  # characters that are judged: of very long texts the model becomes less sure
 KNOWN = frozenset(
     re.findall(
         r"\w+",
@@ -131,7 +133,7 @@ class Language(Filter):
             if len(prose) < max(self.min_characters, 1):
                 yield None, None
             else:
-                language, share = model.classify(prose)
+                language, share = model.classify(prose[:LONGEST])
                 yield str(language), float(share)
 
     def _asked(self, said: str, language: str | None) -> bool:

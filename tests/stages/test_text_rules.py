@@ -110,6 +110,8 @@ def test_values_by_hand():
     assert value("alphabetic_words", "x = 5") == pytest.approx(1 / 3)
     assert value("min_mean_word", "aa bbbb, !") == value("max_mean_word", "aa bbbb, !") == 3
     assert value("min_mean_word", "日本語") is None
+    assert value("min_characters", "\u200b\ufeff \u200e") == 0  # nothing to be seen
+    assert value("min_characters", "\u200bπ") == 1
     assert value("unfinished", "- an item of a list without any end") == 0
     assert value("unfinished", "It ends with some tags for it #one") == 0
     assert value("unfinished", "def f(x) = and so on we go") == 0

@@ -54,6 +54,10 @@ def test_short_text_has_no_language():
     assert found.to_pylist() == [{"reason": None, "language": None, "probability": None}]
 
 
+def test_a_very_long_text_is_no_less_sure():
+    assert reasons(Language(keep=("en",)), answers(f"{LANGUAGES['de']} " * 4000)) == ["language"]
+
+
 def test_what_is_unsure():
     table = answers("Tokyo, Osaka, Kyoto (Japan); New Delhi, Mumbai, Bangalore (India)")
     assert reasons(Language(keep=("de",)), table) == [None]
