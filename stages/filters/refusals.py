@@ -58,9 +58,11 @@ class Refusals(Filter):
         "placeholder": "it was never filled in",
     }
 
-    patterns: Annotated[dict[str, tuple[str, ...]] | None, BeforeValidator(read_patterns)] = None
+    patterns: Annotated[
+        dict[str, tuple[str, ...]] | None, Field(min_length=1), BeforeValidator(read_patterns)
+    ] = None
     """Regular expressions by kind, or a YAML file of them; by default those that come along."""
-    kinds: tuple[str, ...] | None = None
+    kinds: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Which kinds to look for; by default all."""
     within: int = Field(default=200, ge=1)
     """Characters at the beginning of an answer in which a pattern must begin."""
