@@ -46,7 +46,7 @@ def summarise(folder: Location, manifest: Mapping[str, Any], was_done: bool) -> 
             f"in rounds:       {rounds['took']:,} of {rounds['of']:,} copies ({share:.1%})"
         )
     limit, cost = manifest["budget"]["limit"], manifest["budget"]["cost"]
-    if cost is None and kept < limit:
+    if cost is None and kept < limit and manifest["config"]["selector"]:
         lines.append(
             f"under budget:    {kept:,} of {limit:,} rows; below is where the others ended"
         )

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from ..errors import ContractError
+from ..errors import ContractError, DataError
 
 NUMBERED = ("ok", "truncated")  # statuses that carry a number
 
@@ -277,6 +277,13 @@ def row_status(rows: pa.Table) -> pa.Array:
 
 
 def floats(rows: pa.Table, name: str) -> np.ndarray:
-    """Return a numeric column as float64, NaN where null."""
-    column = rows[name].combine_chunks().cast(pa.float64(), safe=False)
+    """Return a numeric column as float64, NaN where null.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    try:
+        column = rows[name].combine_chunks().cast(pa.float64(), safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{name} is {rows[name].type}, and numbers are needed") from error
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)

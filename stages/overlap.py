@@ -10,6 +10,7 @@ row is that instruction as a whole.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from .grams import Lists, gram_hashes, whole_hashes, word_hashes
 from .plain_text import plain, texts, words
 
 ROWS_AT_ONCE = 256  # bounds memory, no result
+SHARED_AT_ONCE = 1 << 18  # n-grams of items that rows share, but for those of one row; likewise
 INDEX = pa.schema(
     [
         ("hash", pa.uint64()),  # of the words, rising
@@ -81,20 +83,25 @@ def index_of(targets: Sequence[pa.Table], n: int, alone: bool) -> pa.Table:
     return whole.sort_by(order).combine_chunks()
 
 
-def overlaps(rows: pa.Table, index: pa.Table, n: int, alone: bool) -> list[Overlap]:
-    """Return every row and item that share an n-gram, in the order of rows, targets and items.
+def overlaps(
+    rows: pa.Table, index: pa.Table, n: int, alone: bool, least: float = 0.0
+) -> Iterator[Overlap]:
+    """Yield every row and item that share an n-gram, in the order of rows, targets and items.
 
     Args:
         rows: with `messages`.
         index: from `index_of`.
         n: as there.
         alone: likewise.
+        least: items with less coverage are left out, but for the one that the row covers most.
     """
     known = {name: index[name].to_numpy() for name in INDEX.names}
-    found = list[Overlap]()
     for start in range(0, len(rows), ROWS_AT_ONCE):
-        found += _of_rows(rows.slice(start, ROWS_AT_ONCE), start, known, (n, alone))
-    return found
+        some = rows.slice(start, ROWS_AT_ONCE)
+        said = words(plain(texts(some, "both"), "ignore"))
+        for at, entry in _shared(some, said, known, (n, alone)):
+            for one in _measured(said, at, entry, known, (n, alone), least):
+                yield one._replace(row=start + one.row)
 
 
 def _of_target(rows: pa.Table, number: int, n: int, alone: bool) -> pa.Table:
@@ -127,11 +134,14 @@ def _joined(left: Lists, right: Lists) -> Lists:
     return Lists(np.concatenate([left.values, right.values])[order], left.starts + right.starts)
 
 
-def _of_rows(
-    rows: pa.Table, first: int, known: dict[str, np.ndarray], how: tuple[int, bool]
-) -> Iterator[Overlap]:
+def _shared(
+    rows: pa.Table, said: pa.ListArray, known: dict[str, np.ndarray], how: tuple[int, bool]
+) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], np.ndarray]]:
+    """Yield row, place and entry of the n-grams that rows share, for some rows at a time.
+
+    Many rows and many items can have the same template: so many together that memory lasts.
+    """
     n, alone = how
-    said = words(plain(texts(rows, "both"), "ignore"))
     grams = gram_hashes(word_hashes(said), n)
     place = np.arange(len(grams.values)) - grams.starts[:-1][grams.owner]
     whole = (
@@ -139,14 +149,32 @@ def _of_rows(
     )
     owner = np.concatenate([grams.owner, whole.owner])
     place = np.concatenate([place, np.full(len(whole.values), -1)])
-    looked, entry = _found(np.concatenate([grams.values, whole.values]), known["hash"])
-    short = known["length"][entry] < n
-    fits = short == (place[looked] < 0)  # a message is only looked for among short instructions
-    looked, entry = looked[fits], entry[fits]
-    # what a row says many times counts once
-    _, once = np.unique(owner[looked] * len(known["hash"]) + entry, return_index=True)
-    looked, entry = looked[once], entry[once]
-    return _measured(first, said, (owner[looked], place[looked]), entry, known, how)
+    low, count = _counted(np.concatenate([grams.values, whole.values]), known["hash"])
+    some = _once(owner, 2 * low + (place < 0), count)
+    for block in _blocks(owner[some], count[some]):
+        at = some[block]
+        looked, entry = _spread(low[at], count[at])
+        # a message is only looked for among short instructions
+        fits = (known["length"][entry] < n) == (place[at][looked] < 0)
+        looked, entry = at[looked[fits]], entry[fits]
+        if len(entry):
+            yield (owner[looked], place[looked]), entry
+
+
+def _once(owner: np.ndarray, what: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """The lines that are found anywhere, without those in which a row says the same again."""
+    there = np.flatnonzero(count)
+    names = owner[there] * (int(what.max(initial=0)) + 1) + what[there]
+    found: np.ndarray = there[np.unique(names, return_index=True)[1]]
+    return found
+
+
+def _blocks(owner: np.ndarray, count: np.ndarray) -> list[slice]:
+    """Cut lines of rising rows so that each piece has about `SHARED_AT_ONCE`; no row is cut."""
+    first = np.searchsorted(owner, owner, "left")
+    number = (np.cumsum(count) - count)[first] // SHARED_AT_ONCE
+    bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(owner)]
+    return [slice(*one) for one in pairwise(bounds)]
 
 
 def _messages(rows: pa.Table) -> Lists:
@@ -160,40 +188,41 @@ def _messages(rows: pa.Table) -> Lists:
     return Lists(hashes, np.concatenate([[0], np.cumsum(asked)])[offsets - offsets[0]])
 
 
-def _found(keys: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which keys are among sorted ones, and where: a line for each place of each."""
+def _counted(keys: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each key begins among sorted ones, and how often it is there."""
     low = np.searchsorted(known, keys, "left")
-    count = np.searchsorted(known, keys, "right") - low
-    place = np.repeat(np.arange(len(keys)), count)
-    return place, np.arange(len(place)) + np.repeat(low - np.cumsum(count) + count, count)
+    return low, np.searchsorted(known, keys, "right") - low
+
+
+def _spread(low: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A line for each place of each key: which key, and the place."""
+    key = np.repeat(np.arange(len(low)), count)
+    return key, np.arange(len(key)) + np.repeat(low - np.cumsum(count) + count, count)
 
 
 def _measured(
-    first: int,
     said: pa.ListArray,
     at: tuple[np.ndarray, np.ndarray],
     entry: np.ndarray,
     known: dict[str, np.ndarray],
     how: tuple[int, bool],
+    least: float,
 ) -> Iterator[Overlap]:
     """What each pair of a row and an item shares, from the row, place and entry of each n-gram."""
     row, place = at
     n, alone = how
-    target, item = known["target"][entry].astype(np.int64), known["item"][entry]
-    keys = np.stack([row, target, item], axis=1)
-    pairs, pair = np.unique(keys, axis=0, return_inverse=True)
-    pair = pair.ravel()
+    one, pair = _pairs(row, known["target"][entry], known["item"][entry])
+    own, of = row[one], entry[one]
     length = known["length"][entry].astype(np.int64)
-    spread = np.repeat(np.arange(len(entry)), length)
-    inside = np.arange(len(spread)) - np.repeat(np.cumsum(length) - length, length)
+    spread, inside = _spread(np.zeros(len(entry), np.int64), length)
     word = known["start"][entry][spread] + inside
-    covered = np.unique(np.stack([pair[spread], word], axis=1), axis=0)
-    one = np.zeros(len(pairs), np.int64)
-    one[pair] = entry
-    sizes = np.stack([known["instruction"][one], known["answer"][one]], axis=1)
-    left = covered[:, 1] < sizes[covered[:, 0], 0]
+    sizes = np.stack([known["instruction"][of], known["answer"][of]], axis=1)
+    widest = int(sizes.sum(1).max())
+    covered = np.unique(pair[spread] * widest + word)
+    whose, word = covered // widest, covered % widest
+    left = word < sizes[whose, 0]
     counts = np.stack(
-        [np.bincount(covered[side, 0], minlength=len(pairs)) for side in (left, ~left)], axis=1
+        [np.bincount(whose[side], minlength=len(of)) for side in (left, ~left)], axis=1
     )
     asked = np.stack([alone & (sizes[:, 0] >= n), sizes[:, 1] >= n, sizes.sum(1) >= n], axis=1)
     asked[pair[place < 0], 0] = True
@@ -201,13 +230,29 @@ def _measured(
         shares = counts / sizes
         every = np.concatenate([shares, counts.sum(1, keepdims=True) / sizes.sum(1)[:, None]], 1)
     best = np.where(asked, every, 0.0).max(1)
-    leading = _first_largest(pairs[:, 0], best)
+    leading = _first_largest(own, best)
     order = np.argsort(pair, kind="stable")
-    runs = np.split(place[order], np.flatnonzero(np.diff(pair[order])) + 1)
-    for number, (own, of, which) in enumerate(pairs.tolist()):
-        text = _longest(said[own].as_py(), runs[number], n) if leading[number] else ""
-        sides = [float(share) for share in shares[number]]
-        yield Overlap(first + own, of, which, float(best[number]), sides[0], sides[1], text)
+    begins = np.searchsorted(pair[order], np.arange(len(of) + 1))
+    for number in np.flatnonzero(leading | (best >= least)).tolist():
+        run = place[order[begins[number] : begins[number + 1]]]
+        line, row_words = of[number], said[int(own[number])] if leading[number] else None
+        yield Overlap(
+            int(own[number]),
+            int(known["target"][line]),
+            int(known["item"][line]),
+            float(best[number]),
+            float(shares[number, 0]),
+            float(shares[number, 1]),
+            "" if row_words is None else _longest(row_words.as_py(), run, n),
+        )
+
+
+def _pairs(row: np.ndarray, target: np.ndarray, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One line of each row and item, in their order, and which of these each line is of."""
+    items = int(item.max()) + 1
+    names = (row.astype(np.int64) * (int(target.max()) + 1) + target) * items + item
+    _, one, pair = np.unique(names, return_index=True, return_inverse=True)
+    return one, pair.ravel()
 
 
 def _first_largest(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -230,10 +275,15 @@ def _longest(said: list[str], places: np.ndarray, n: int) -> str:
     return " ".join(said[run[0] : run[-1] + n])
 
 
-def pairs_with(rows: Lists, items: Lists) -> np.ndarray:
-    """Return which rows and items have a number in common, (pairs, 2) in their order."""
+def pairs_with(rows: Lists, items: Lists) -> Iterator[tuple[int, int]]:
+    """Yield which rows and items have a number in common, in their order."""
     order = np.argsort(items.values, kind="stable")
-    looked, place = _found(rows.values, items.values[order])
-    pairs = np.stack([rows.owner[looked], items.owner[order[place]]], axis=1)
-    found: np.ndarray = np.unique(pairs, axis=0)
-    return found
+    low, count = _counted(rows.values, items.values[order])
+    owner = rows.owner
+    some = _once(owner, low, count)
+    for block in _blocks(owner[some], count[some]):
+        at = some[block]
+        looked, place = _spread(low[at], count[at])
+        pairs = owner[at[looked]] * len(items.starts) + items.owner[order[place]]
+        for pair in np.unique(pairs).tolist():
+            yield divmod(pair, len(items.starts))

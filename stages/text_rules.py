@@ -31,12 +31,19 @@ C4_CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 TAIL = (
     "\x80-\xbf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122"
 )
-MISREAD = re.compile(rf"[ÂÃÐÑ][{TAIL}]|[àáâãä][{TAIL}][{TAIL}]|[\ufffd\x80-\x9f]")
-# UTF-16 in the wrong order of bytes: ASCII becomes characters whose lower byte is zero
-SWAPPED = re.compile("[" + "".join(chr(byte << 8) for byte in range(0x20, 0x7F)) + "]{3,}")
+# after à, which is the byte E0, UTF-8 has A0 to BF alone; A0 begins Samaritan, and in French is the
+# space before the end of a quotation
+MISREAD = re.compile(
+    rf"[ÂÃÐÑ][{TAIL}]|à[\xa1-\xbf][{TAIL}]|[áâãä][{TAIL}][{TAIL}]|[\ufffd\x80-\x9f]"
+)
+# UTF-16 in the wrong order of bytes: ASCII becomes characters whose lower byte is zero; all but 0,
+# which becomes the space of Chinese and Japanese, as it stands in front of their lines
+ASCII = sorted({*range(0x20, 0x7F)} - {ord("0")})
+SWAPPED = re.compile("[" + "".join(chr(byte << 8) for byte in ASCII) + "]{3,}")
 OPEN_ENDS = ",;-"
 ITEM = re.compile(r"(?:[-*•]|(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})[.)])\s")
 CODE = re.compile(r"[{}=<>_|]|https?:")
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 SPACELESS = re.compile(rf"[{NO_SPACES}]")
 
@@ -61,8 +68,8 @@ class Rule:
 
 
 def characters(text: Text) -> float:
-    """Return how many characters are more than white space."""
-    return len("".join(text.text.split()))
+    """Return how many characters are more than white space and can be seen."""
+    return len("".join(INVISIBLE.sub("", text.text).split()))
 
 
 def mojibake(text: Text) -> float:
@@ -80,7 +87,9 @@ def percent_escapes(text: Text) -> float:
 def mixed_characters(text: Text) -> float | None:
     """Return how often neighbours go from a small to a capital letter, or from letter to digit.
 
-    By the different pairs of neighbours; None with fewer than `FEWEST_NEIGHBOURS` of them.
+    Letters are those of scripts that have small and capital ones: a digit stands beside any sign of
+    Chinese or Korean in every date. By the different pairs of neighbours; None with fewer than
+    `FEWEST_NEIGHBOURS` of them.
     """
     pairs = {pair for word in text.text.split() for pair in pairwise(word)}
     if len(pairs) < FEWEST_NEIGHBOURS:
@@ -92,9 +101,13 @@ def mixed_characters(text: Text) -> float | None:
 def _mixed(a: str, b: str) -> bool:
     return (
         (a.islower() and b.isupper())
-        or (a.isdecimal() and b.isalpha())
-        or (a.isalpha() and b.isdecimal())
+        or (a.isdecimal() and _has_case(b))
+        or (_has_case(a) and b.isdecimal())
     )
+
+
+def _has_case(letter: str) -> bool:
+    return letter.islower() or letter.isupper()
 
 
 def mean_word(text: Text) -> float | None:

@@ -98,6 +98,8 @@ def _lost(run: Finished, beside: Beside) -> Finding:
 
 def _under_budget(run: Finished) -> list[Finding]:
     budget, kept = run.manifest["budget"], run.manifest["rows_kept"]
+    if not run.manifest["config"]["selector"]:  # filters alone fill none
+        return []
     if budget["cost"] is not None or kept >= budget["limit"]:
         return []
     return [Finding("minor", f"Only {kept:,} rows were kept; the budget was {budget['limit']:,}.")]

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from ...errors import DataError
 from ...scorers.rated import rating_numbers
 from .base import Filter
 
@@ -53,7 +54,13 @@ class Bounds(Filter):
         return pa.schema([("value", pa.float64())])
 
     def judge(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Table:
-        """Return which bound a row is beyond."""
+        """Return which bound a row is beyond.
+
+        Raises:
+            DataError: a column that can hold no numbers, such as one of lists.
+        """
+        if pa.types.is_nested(kind := rows[self.column].type):
+            raise DataError(f"bounds needs a column of numbers, and {self.column} is {kind}")
         values = rating_numbers(rows, self.column)
         reasons = [self._reason(value) for value in values.tolist()]
         value = pa.array(values, pa.float64(), from_pandas=True)

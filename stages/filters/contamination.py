@@ -57,7 +57,7 @@ class Contamination(HeldOut):
         """
         if fitted is None:
             raise ValueError("contamination needs the index that `aim` makes of the targets")
-        found = overlaps(rows, fitted, self.n, self.instruction_only)
+        found = overlaps(rows, fitted, self.n, self.instruction_only, self.coverage)
         touches = (
             Touch(
                 *(one.row, one.target, one.item, one.coverage),

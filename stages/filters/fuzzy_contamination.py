@@ -86,7 +86,7 @@ class FuzzyContamination(HeldOut):
         items = Lists(np.asarray(lists.flatten()), np.asarray(lists.offsets, np.int64))
         own, other = said.to_pylist(), fitted["text"].to_pylist()
         numbers = fitted["target"].to_pylist(), fitted["item"].to_pylist()
-        for row, item in pairs_with(grams, items).tolist():
+        for row, item in pairs_with(grams, items):
             if min(len(own[row]), len(other[item])) >= self.shortest:
                 value = ratio(other[item], own[row])
                 yield Touch(row, numbers[0][item], numbers[1][item], value, {})

@@ -5,7 +5,8 @@
 Naive Bayes over byte n-grams (Lui and Baldwin 2011, IJCNLP; 139 languages in py3langid 0.4), and
 one class for what is no language: numbers, markup. A row is dropped only where the model is sure,
 and where there is enough text: names, lists and code are seldom of a language with any certainty.
-Code within fences is left out, and so are addresses. A row whose instruction names the language
+Code within fences is left out, and so are addresses; of what is left the first `LONGEST` characters
+count. A row whose instruction names the language
 that its answer is in, as translations do, passes.
 """
 
@@ -13,10 +14,10 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 import pyarrow as pa
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..base import ROWS
 from ..sides import Side, texts_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # heavy
     from py3langid.langid import LanguageIdentifier
 
 NO_LANGUAGE = "zxx"
+LONGEST = 50_000  # characters that are judged: of very long texts the model becomes less sure
 KNOWN = frozenset(
     re.findall(
         r"\w+",
@@ -70,7 +72,7 @@ class Language(Filter):
     min_probability: float = Field(default=0.8, ge=0, le=1)
     min_characters: int = Field(default=30, ge=0)
     """Characters of prose that a text must have to be judged; shorter ones pass."""
-    among: tuple[str, ...] | None = None
+    among: tuple[str, ...] | None = Field(default=None, min_length=1)
     """The languages that there can be; by default all that the model knows."""
     unsure: Literal["keep", "drop"] = "keep"
     """What becomes of rows whose language is found with less than `min_probability`."""
@@ -84,6 +86,15 @@ class Language(Filter):
                 f"{', '.join(sorted(KNOWN))}"
             )
         return codes
+
+    @model_validator(mode="after")
+    def _kept_can_be(self) -> Self:
+        if wrong := [code for code in self.keep if self.among and code not in self.among]:
+            raise ValueError(
+                f"keep has {wrong[0]!r}, which is not among the languages that there can be: "
+                f"{', '.join(self.among or ())}"
+            )
+        return self
 
     def identity(self) -> dict[str, Any]:
         """Return the settings, and the library's version: another one has another model."""
@@ -122,7 +133,7 @@ class Language(Filter):
             if len(prose) < max(self.min_characters, 1):
                 yield None, None
             else:
-                language, share = model.classify(prose)
+                language, share = model.classify(prose[:LONGEST])
                 yield str(language), float(share)
 
     def _asked(self, said: str, language: str | None) -> bool:

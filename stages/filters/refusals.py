@@ -32,16 +32,19 @@ def read_patterns(given: object) -> object:
     """Return what a YAML file holds; anything but text is returned as it is.
 
     Raises:
-        ValueError: there is no such file, or it is no YAML.
+        ValueError: there is no such file, it is no YAML, or empty.
     """
     if not isinstance(given, str):
         return given
     import yaml
 
     try:
-        return yaml.safe_load(Path(given).read_text(encoding="utf-8"))
+        found = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{given}: {error}") from error
+    if found is None:  # as a setting that would be the patterns that come along
+        raise ValueError(f"{given} holds no patterns")
+    return found
 
 
 @final
@@ -55,9 +58,11 @@ class Refusals(Filter):
         "placeholder": "it was never filled in",
     }
 
-    patterns: Annotated[dict[str, tuple[str, ...]] | None, BeforeValidator(read_patterns)] = None
+    patterns: Annotated[
+        dict[str, tuple[str, ...]] | None, Field(min_length=1), BeforeValidator(read_patterns)
+    ] = None
     """Regular expressions by kind, or a YAML file of them; by default those that come along."""
-    kinds: tuple[str, ...] | None = None
+    kinds: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Which kinds to look for; by default all."""
     within: int = Field(default=200, ge=1)
     """Characters at the beginning of an answer in which a pattern must begin."""

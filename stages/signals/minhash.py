@@ -40,7 +40,7 @@ class Minhash(Stage):
     bands: int = Field(default=14, ge=1)
     hashes: int = Field(default=8, ge=1)
     """Of each band."""
-    seed: int = 1
+    seed: int = Field(default=1, ge=0, lt=1 << 63)
     """Of the hashes; not that of the run, so that runs share what is stored."""
 
     @property

@@ -5,8 +5,11 @@ from pathlib import Path
 import pyarrow as pa
 from rich.console import Console
 from tamis.pipeline.agreement import Agreement
+from tamis.pipeline.finished import Finished
 from tamis.pipeline.plan import make_plan
 from tamis.pipeline.pool import Pool, pool_key, read_pool
+from tamis.pipeline.report.beside import put_beside
+from tamis.pipeline.report.funnel import funnel
 from tamis.pipeline.run import select
 from tamis.pipeline.store import Store
 from tamis.pipeline.summary import (
@@ -44,6 +47,17 @@ def test_a_budget_that_was_not_filled_is_named(tmp_path):
     result = select(run_config(tmp_path, budget={"rows": 60}), quiet())
     text = shown(summarise(result.folder.path, result.manifest, was_done=False))
     assert "under budget:    59 of 60 rows; below is where the others ended" in text
+
+
+def test_filters_alone_have_no_budget_to_fill(tmp_path):
+    own = {"short": {"use": "bounds", "column": "length.answer_chars", "at_least": 120}}
+    config = run_config(tmp_path, filters=own, selector=[], budget=None)
+    result = select(config, quiet())
+    text = shown(summarise(result.folder.path, result.manifest, was_done=False))
+    assert result.manifest["rows_kept"] < 59 and "under budget" not in text
+    run = Finished(result.folder.path)
+    found = funnel(run, put_beside(run)).findings
+    assert not [one for one in found if "budget" in one.text]
 
 
 def test_warmups_show_their_checkpoints():

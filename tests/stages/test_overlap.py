@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from tamis.stages import overlap
@@ -10,7 +12,7 @@ ITEMS = pairs(("A B C D E", "F G H I J"), ("Capital of France?", "Paris"), ("One
 
 def found(*rows, n=4, alone=True):
     index = index_of([ITEMS], n, alone)
-    return overlaps(pairs(*rows), index, n, alone)
+    return list(overlaps(pairs(*rows), index, n, alone))
 
 
 def test_ngrams_of_datatrove():
@@ -96,8 +98,10 @@ def test_words_that_are_shared():
 
 def test_words_are_those_of_the_largest_coverage():
     items = pairs(("a b c d x y z", "v"), ("a b c d", "w"), ("a b c d", "u"))
-    found = overlaps(pairs(("a b c d", "-")), index_of([items], 4, True), 4, True)
-    assert [(one.item, one.words) for one in found] == [(0, ""), (1, "a b c d"), (2, "")]
+    own = pairs(("a b c d", "-")), index_of([items], 4, True), 4, True
+    assert [(one.item, one.words) for one in overlaps(*own)] == [(0, ""), (1, "a b c d"), (2, "")]
+    assert [one.item for one in overlaps(*own, 0.8)] == [1, 2]
+    assert [one.item for one in overlaps(*own, 1.1)] == [1]  # the largest is always told
 
 
 def test_what_a_row_says_many_times_counts_once():
@@ -110,16 +114,36 @@ def test_blocks_and_order_change_nothing(monkeypatch):
     whole = found(*rows * 3)
     monkeypatch.setattr(overlap, "ROWS_AT_ONCE", 2)
     assert found(*rows * 3) == whole
+    monkeypatch.setattr(overlap, "ROWS_AT_ONCE", 256)
+    monkeypatch.setattr(overlap, "SHARED_AT_ONCE", 3)
+    assert found(*rows * 3) == whole
     assert [one.row for one in whole] == sorted(one.row for one in whole)
     alone = [one._replace(row=0) for one in whole if one.row in (0, 2, 3)]
     assert [found(row)[0] for row in (rows[0], rows[2], rows[3])] == alone
 
 
-def test_numbers_in_common():
+def test_a_template_of_all_rows_and_items_does_not_fill_memory(monkeypatch):
+    """Every row shares its 17 4-grams with every item: three million places of words in all."""
+    monkeypatch.setattr(overlap, "SHARED_AT_ONCE", 1 << 12)
+    template = " ".join(f"w{i}" for i in range(20))
+    items = pairs(*((f"{template} item{i} x{i}", f"y{i}") for i in range(400)))
+    rows = pairs(*((template, f"row{i}") for i in range(120)))
+    index = index_of([items], 4, True)
+    tracemalloc.start()
+    ended = [one.row for one in overlaps(rows, index, 4, True, 0.95)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert ended == list(range(120))
+    assert peak < 40e6  # with all at once 250 MB
+
+
+def test_numbers_in_common(monkeypatch):
     def lists(*own):
         flat = np.array([value for one in own for value in one], np.uint64)
         return Lists(flat, np.concatenate([[0], np.cumsum([len(one) for one in own])]))
 
     rows, items = lists([1, 2, 2], [], [3]), lists([2, 9], [3, 2])
-    assert pairs_with(rows, items).tolist() == [[0, 0], [0, 1], [2, 1]]
-    assert pairs_with(lists([], []), items).shape == (0, 2)
+    assert list(pairs_with(rows, items)) == [(0, 0), (0, 1), (2, 1)]
+    assert list(pairs_with(lists([], []), items)) == []
+    monkeypatch.setattr(overlap, "SHARED_AT_ONCE", 1)
+    assert list(pairs_with(rows, items)) == [(0, 0), (0, 1), (2, 1)]

@@ -110,6 +110,8 @@ def test_values_by_hand():
     assert value("alphabetic_words", "x = 5") == pytest.approx(1 / 3)
     assert value("min_mean_word", "aa bbbb, !") == value("max_mean_word", "aa bbbb, !") == 3
     assert value("min_mean_word", "日本語") is None
+    assert value("min_characters", "\u200b\ufeff \u200e") == 0  # nothing to be seen
+    assert value("min_characters", "\u200bπ") == 1
     assert value("unfinished", "- an item of a list without any end") == 0
     assert value("unfinished", "It ends with some tags for it #one") == 0
     assert value("unfinished", "def f(x) = and so on we go") == 0
@@ -128,6 +130,8 @@ def test_mojibake_of_utf8(encoding):
 
 def test_mojibake_of_utf16_and_lost_characters():
     assert value("mojibake", "four".encode("utf-16-le").decode("utf-16-be")) == 1
+    assert value("mojibake", "in 2000".encode("utf-16-le").decode("utf-16-be")) > 0.5
+    assert value("mojibake", "नमस्ते".encode().decode("latin-1")) > 0.9  # E0 A4, as most of India's
     assert value("mojibake", "\ufffd" + "a" * 99) == 0.01
 
 
@@ -138,6 +142,7 @@ def test_mojibake_of_utf16_and_lost_characters():
         "ЭТО РУССКИЙ ТЕКСТ, и это тоже",
         "一二三，这是一个例子。", "가나다 한국어", "ESPAÑA", "ça… «à»",
         "Ünïcödë — “fine”", "Tiếng Việt: Âu Cơ",
+        "Le mot est «\xa0là\xa0», ou «voilà…»", "\u3000\u3000\u3000春はあけぼの。",
     ],
 )  # fmt: skip
 def test_text_that_is_no_mojibake(text):
@@ -156,6 +161,18 @@ def test_mixed_characters():
     assert value("mixed_characters", text[:-1]) is None
     # a4 and 4b: letter and digit on both sides; +4 is none, capital to small neither
     assert value("mixed_characters", "Abcdefghijklmnopqrstuvw a4b +4") == pytest.approx(2 / 25)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "北京冬奥会于2022年2月4日至2月20日举行，共有91个国家参加。",
+        "大会は2021年7月23日に始まり、8月8日に終わった。",
+        "서울 올림픽은 1988년 9월 17일부터 10월 2일까지 열렸고 159개국이 왔다.",
+    ],
+)
+def test_dates_are_no_mixed_characters(text):
+    assert value("mixed_characters", text) == 0
 
 
 def test_lines_that_c4_keeps():

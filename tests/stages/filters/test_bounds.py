@@ -1,6 +1,7 @@
 import pyarrow as pa
 import pytest
 from pydantic import ValidationError
+from tamis.errors import DataError
 from tamis.stages.checks import check_stage
 from tamis.stages.filters.bounds import Bounds
 from tamis.stages.judge import Judge
@@ -40,6 +41,12 @@ def test_text_that_spells_a_number():
 def test_mistakes(fields, said):
     with pytest.raises(ValidationError, match=said):
         Bounds(column="x.tokens", **fields)
+
+
+def test_a_column_of_lists_is_a_mistake():
+    rows = pa.table({"data.tags": [["a"], ["b"]]})
+    with pytest.raises(DataError, match=r"data.tags is list<"):
+        Bounds(column="data.tags", at_least=1, missing="keep")(rows)
 
 
 def test_contract():

@@ -54,6 +54,10 @@ def test_short_text_has_no_language():
     assert found.to_pylist() == [{"reason": None, "language": None, "probability": None}]
 
 
+def test_a_very_long_text_is_no_less_sure():
+    assert reasons(Language(keep=("en",)), answers(f"{LANGUAGES['de']} " * 4000)) == ["language"]
+
+
 def test_what_is_unsure():
     table = answers("Tokyo, Osaka, Kyoto (Japan); New Delhi, Mumbai, Bangalore (India)")
     assert reasons(Language(keep=("de",)), table) == [None]
@@ -67,7 +71,7 @@ def test_side_and_all_turns():
 
 
 def test_among():
-    found = Language(keep=("en",), among=("de", "fr"))(
+    found = Language(keep=("de",), among=("de", "fr"))(
         answers(LANGUAGES["es"]).select(["messages"])
     )
     assert found["language"][0].as_py() in ("de", "fr")
@@ -79,6 +83,8 @@ def test_among():
         ({"keep": ()}, "at least 1"),
         ({"keep": ("English",)}, "'English' is none of the languages that can be found: ace"),
         ({"keep": ("en",), "among": ("xq", "en")}, "xq"),
+        ({"keep": ("en",), "among": ()}, "at least 1"),
+        ({"keep": ("de", "en"), "among": ("de", "fr")}, "keep has 'en', which is not among"),
     ],
 )
 def test_mistakes(fields, said):

@@ -66,6 +66,12 @@ def test_kinds():
         Refusals(kinds=("rudeness",))
 
 
+@pytest.mark.parametrize("fields", [{"kinds": ()}, {"patterns": {}}])
+def test_a_filter_that_looks_for_nothing_is_a_mistake(fields):
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        Refusals(**fields)
+
+
 def test_patterns_of_a_file_become_part_of_the_settings(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("sales: ['buy now', 'only \\d+ left']")
@@ -77,7 +83,12 @@ def test_patterns_of_a_file_become_part_of_the_settings(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("a: ['(']", "is no pattern"), ("a: [", "mine.yaml"), ("[a]", "valid dictionary")],
+    [
+        ("a: ['(']", "is no pattern"),
+        ("a: [", "mine.yaml"),
+        ("[a]", "valid dictionary"),
+        ("# later", "mine.yaml holds no patterns"),  # and not those that come along
+    ],
 )
 def test_mistakes_in_a_file(tmp_path, text, said):
     path = tmp_path / "mine.yaml"

@@ -1,6 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from tamis.errors import DataError
 from tamis.stages.checks import check_selector
 from tamis.stages.selectors.base import Budget
 from tamis.stages.selectors.diverse_top_k import DiverseTopK
@@ -90,6 +91,12 @@ def test_clusters_keep_rows_apart():
 def test_another_order():
     pool = CHAIN.append_column("b.score", pa.array([1, 9, 3, 4, 0], pa.float32()))
     assert kept(pool, by="b.score")[0] == [1, 3]
+
+
+def test_an_order_by_words_is_a_mistake():
+    pool = CHAIN.append_column("data.topic", pa.array(list("abcde")))
+    with pytest.raises(DataError, match=r"data.topic is string, and numbers are needed"):
+        kept(pool, by="data.topic")
 
 
 def test_equals_the_published_procedure():

@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+from pydantic import ValidationError
 from tamis.stages.checks import check_stage
 from tamis.stages.signals.minhash import Minhash
 from tamis.tests.conversations import pairs
@@ -54,3 +56,9 @@ def test_promises():
     assert len(Minhash()(ROWS.slice(0, 0), ["bands", "signature", "status"])) == 0
     short = ROWS.slice(3)
     assert Minhash()(short, ["bands"])["bands"].to_pylist() == columns()[0][3:]
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 63])
+def test_seeds_have_an_end(seed):
+    with pytest.raises(ValidationError, match="seed"):
+        Minhash(seed=seed)
