@@ -136,7 +136,9 @@ def test_a_killed_run_is_gone_on_with(tmp_path, gpt2, bucket, expected, engine):
     result = select(config, quiet())
     assert result.folder.path.name == "run"
     if not result.was_done:
-        assert result.manifest["steps"][0]["computed"] == 4 - done
+        computed = result.manifest["steps"][0]["computed"]
+        # workers of Ray may finish what they are at after the run is killed
+        assert computed == 4 - done if engine == "local" else computed <= 4 - done
     assert remote_digest(result.folder.path) == expected
 
 
