@@ -212,10 +212,10 @@ def read_answer(text: str, words: Sequence[str] = ()) -> Answer:
         refusal = message.get("refusal")
         finish = str(choice.get("finish_reason") or "")
         usage = found.get("usage") or {}
-        tokens = [
+        sent, came = (
             min(max(int(usage.get(name) or 0), 0), MOST_TOKENS)
             for name in ("prompt_tokens", "completion_tokens")
-        ]
+        )
     except MALFORMED:
         raise _Again("bad_reply") from None
     refused = bool(refusal) or finish == "content_filter"
@@ -226,7 +226,7 @@ def read_answer(text: str, words: Sequence[str] = ()) -> Answer:
             raise _Again("bad_reply")
     said = content if isinstance(content, str) else str(refusal or "")
     said = said.encode("utf-8", "replace").decode()  # half a character has no place in a column
-    return Answer(said, finish, *tokens, _tops(choice.get("logprobs"), words), refused)
+    return Answer(said, finish, sent, came, _tops(choice.get("logprobs"), words), refused)
 
 
 def _tops(logprobs: object, words: Sequence[str]) -> dict[str, float]:
