@@ -24,7 +24,8 @@ class Overrides:
     """Values that take the place of a config's; None or empty leaves it as it is.
 
     Attributes:
-        data: paths or hub ids in place of `data`; one string may hold several, as in a shell.
+        data: paths or hub ids in place of `data`, whose `labels` go with them; one string may hold
+            several, as in a shell.
         model: for every signal that has a language model; without one, for the models of texts.
         budget: rows (`1000`), fraction (`0.05`) or percent (`5%`).
         limit: read only the first so many records of every entry of `data`.
@@ -56,6 +57,7 @@ class Overrides:
         """
         if self.data:
             raw["data"] = _sources(self.data)
+            raw.pop("labels", None)  # a column of the rows that were there
         if self.limit is not None:
             for entry in blocks(raw, "data"):
                 entry["limit"] = self.limit

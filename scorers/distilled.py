@@ -124,7 +124,9 @@ class Distilled(Scorer):
         for own, vectors in self._features.blocks(rows):
             if vectors.shape[1]:
                 found[own] = line.at(vectors)
-        return pa.array(found if self.at_least is None else 1 / (1 + np.exp(-found)))
+        if self.at_least is not None:
+            found = np.exp(-np.logaddexp(0, -found))  # the logistic function of any number
+        return pa.array(found)
 
     @property
     def _features(self) -> Features:

@@ -5,7 +5,8 @@
 The key stands for all that decides what is asked but the rows: server, model, settings, prompt. A
 line names its question by the hash of its messages. Every process has a file of its own and only
 adds to it, a line at a time; so several may write at once, and one that is killed loses nothing
-that it had received. What is not whole at the end of a file is left out.
+that it had received. What is not whole at the end of a file is left out. In memory there is only
+where each answer stands.
 """
 
 import hashlib
@@ -56,7 +57,8 @@ class Answers:
         """
         self.folder = folder
         self.tokens_in = self.tokens_out = 0  # of all that was ever paid for
-        self._found: dict[str, Answer] = {}
+        self._found: dict[str, Answer | tuple[Path, int]] = {}  # or the file and where it begins
+        self._own = Path()
         self._handle: int | None = None
         self._synced = 0.0
         for file in sorted(folder.glob("*.jsonl")) if folder and folder.is_dir() else []:
@@ -67,22 +69,34 @@ class Answers:
 
     def get(self, name: str) -> Answer | None:
         """Return the answer to a question, if there is one."""
-        return self._found.get(name)
+        found = self._found.get(name)
+        if not isinstance(found, tuple):
+            return found
+        with found[0].open("rb") as file:
+            file.seek(found[1])
+            return _parsed(file.readline())[1]
 
     def add(self, name: str, answer: Answer) -> None:
         """Keep an answer; it is in the file when this returns."""
-        self._know(name, answer)
         if self.folder is None:
+            self._know(name, answer, answer)
             return
         if self._handle is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            own = f"{time.time_ns()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+            name_of_own = f"{time.time_ns()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+            self._own = self.folder / name_of_own
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
-            self._handle = os.open(self.folder / own, flags, 0o644)
+            self._handle = os.open(self._own, flags, 0o644)
         line = json.dumps({"question": name} | asdict(answer), ensure_ascii=True) + "\n"
+        start = os.fstat(self._handle).st_size
         rest = memoryview(line.encode())
-        while rest:  # a disk that is nearly full may take a piece
-            rest = rest[os.write(self._handle, rest) :]
+        try:
+            while rest:  # a disk that is nearly full may take a piece
+                rest = rest[os.write(self._handle, rest) :]
+        except OSError:
+            os.ftruncate(self._handle, start)  # the next answer needs a line of its own
+            raise
+        self._know(name, answer, (self._own, start))
         if time.monotonic() - self._synced > SYNC_S:
             self.sync()
 
@@ -99,23 +113,29 @@ class Answers:
             os.close(self._handle)
             self._handle = None
 
-    def _know(self, name: str, answer: Answer) -> None:
-        self._found[name] = answer
+    def _know(self, name: str, answer: Answer, place: Answer | tuple[Path, int]) -> None:
+        self._found[name] = place
         self.tokens_in += answer.tokens_in
         self.tokens_out += answer.tokens_out
 
     def _read(self, file: Path) -> None:
-        lost = 0
+        lost, start = 0, 0
         with file.open("rb") as lines:
             for line in lines:
                 try:
-                    fields = json.loads(line)
-                    name = fields.pop("question")
-                    self._know(name, Answer(**fields))
+                    name, answer = _parsed(line)
+                    self._know(name, answer, (file, start))
                 except (ValueError, KeyError, TypeError, AttributeError):
                     lost += 1
+                start += len(line)
         if lost:  # the last one, where a process was killed at it
             log.warning("%s: %d lines are not whole; their questions are asked again", file, lost)
+
+
+def _parsed(line: bytes) -> tuple[str, Answer]:
+    """The name of a question, and its answer."""
+    fields = json.loads(line)
+    return fields.pop("question"), Answer(**fields)
 
 
 def name_of(messages: Sequence[Mapping[str, Any]], number: int) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Messages = Sequence[Mapping[str, str]]
-HOPELESS = 5  # questions that a server rejects from the first on: it is not the questions
+HOPELESS = 5  # questions, of which a server rejects each one: it is not the questions
 LOST = 20  # questions in a row without an answer: it is not the questions
 SAID_S = 30.0  # between lines in the log
 
@@ -63,6 +63,7 @@ class Asking:
     _stop: TamisError | OSError | None = None
     _in_a_row: int = 0
     _rejected: int = 0
+    _why: str = ""
     _lost: set[str] = field(default_factory=set)
     _answered: int = 0
     _said: float = field(default_factory=time.monotonic)
@@ -86,6 +87,7 @@ class Asking:
                 portal.call(self._all, distinct, found)
         finally:
             self.answers.sync()
+        self._check_hopeless(HOPELESS)
         if self._stop is not None:
             raise self._stop
         return [found[name] for name in names]
@@ -129,7 +131,7 @@ class Asking:
         if (known := self.answers.get(name)) is not None:
             self.reused += 1
             return known
-        length = about(sum(len(text) for message in messages for text in message.values()))
+        length = about("".join(text for message in messages for text in message.values()))
         reserved = self.purse.cost(length, self.reserve)
         if not self.purse.reserve(reserved):
             raise LimitReached(
@@ -140,7 +142,7 @@ class Asking:
         try:
             body = {**self.body, **(self.again if number else {}), "messages": list(messages)}
             answer = await self.server.ask(client, body, length + self.reserve)
-            tokens = answer.tokens_in or length, answer.tokens_out or about(len(answer.text))
+            tokens = answer.tokens_in or length, answer.tokens_out or about(answer.text)
             answer = replace(answer, tokens_in=tokens[0], tokens_out=tokens[1])
             cost = self.purse.cost(*tokens)
         finally:
@@ -158,17 +160,24 @@ class Asking:
         first = why.status not in self._lost  # the others are in the log alone
         self._lost.add(why.status)
         log.log(logging.WARNING if first else logging.INFO, "%s: %s%s", self.server.url, why, said)
+        if why.final:
+            self._rejected, self._why = self._rejected + 1, f"({why.status}){said}"
+            # a rejection comes at once, an answer takes its time: those that are out may have one
+            self._check_hopeless(HOPELESS * self.concurrency)
+            return
         self._in_a_row += 1
-        self._rejected += why.final
-        if not self._answered and self._rejected >= HOPELESS:
-            self._stop = self._stop or ConfigError(
-                f"{self.server.url} rejects every question ({why.status}){said}"
-            )
-        elif self._in_a_row >= LOST and not why.final:
+        if self._in_a_row >= LOST:
             self._stop = self._stop or RemoteError(
                 self.server.url,
                 f"{self._in_a_row} questions in a row had no answer, the last one: {why.status}"
                 f"{said}; what was answered is kept, start again to go on",
+            )
+
+    def _check_hopeless(self, most: int) -> None:
+        """Note a reason to stop where so many questions were rejected, and none was answered."""
+        if self._rejected >= most and not self._answered and not self.reused:
+            self._stop = self._stop or ConfigError(
+                f"{self.server.url} rejects every question {self._why}"
             )
 
     def _say(self, done: int, total: int) -> None:

@@ -14,7 +14,7 @@ import logging
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -32,12 +32,16 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 PATIENCE_S = 300.0  # a server that asks for a longer wait is asked again in another start
 MOST_BYTES = 8 << 20  # of a reply
 SAID = 300  # characters of a server's message that are shown
+SECRET = 8  # characters of the shortest key that is looked for in replies; "x" and "0" are none
+MOST_TOKENS = 1 << 40  # of a request, whatever a server says
 MALFORMED = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError),
     *(OverflowError, RecursionError),
 )
 """What comes of taking JSON for what it is not."""
 RATE_LIMITED, SLOWER = "rate_limited", 4  # times the other waits
+OF_THE_QUESTION = (400, 413, 422)
+USED_UP = ("insufficient_quota", "insufficient_balance", "billing_hard_limit_reached")
 
 
 class Unanswered(Exception):
@@ -134,6 +138,8 @@ class Server:
                         raise _Again("bad_reply", said=f"more than {MOST_BYTES} bytes")
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return self._said(response.status_code, headers, bytes(raw))
+        except httpx2.InvalidURL as error:
+            raise ConfigError(f"{self.url} is no address: {error}") from None
         except (TimeoutError, httpx2.TimeoutException):
             raise _Again("timeout") from None
         except httpx2.DecodingError:
@@ -146,10 +152,10 @@ class Server:
     def _said(self, code: int, headers: Mapping[str, str], raw: bytes) -> Answer:
         """The answer in a response, or what to make of it."""
         text = raw.decode("utf-8", "replace")
-        if self.key:
-            text = text.replace(self.key, "***")
         if code == 200:
-            return read_answer(text, self.words)
+            answer = read_answer(text, self.words)
+            blotted = self._blotted(answer.text), self._blotted(answer.finish)
+            return replace(answer, text=blotted[0], finish=blotted[1])
         said, kind = _message(text)
         said, wait = self._clean(said), _wait_of(headers.get("retry-after"))
         if code in (401, 403):
@@ -160,14 +166,14 @@ class Server:
                 f"{self.url} has no such model or address ({code}): {said}; look at base_url "
                 f"(mostly …/v1) and model"
             )
-        if code == 429 and kind == "insufficient_quota":
+        if code == 402 or kind in USED_UP:
             raise LimitReached(
                 f"{self.url} says that what is paid for is used up: {said}; all answers so far are "
                 f"kept, start again to go on"
             )
         if code == 429:
             raise _Again(RATE_LIMITED, wait, said)
-        if code in (408, 409, 425) or code >= 500:
+        if code not in OF_THE_QUESTION:
             raise _Again("timeout" if code == 408 else f"server_error: {code}", wait, said)
         if kind in ("content_filter", "content_policy_violation"):
             return Answer("", "content_filter", refused=True)
@@ -175,8 +181,12 @@ class Server:
 
     def _clean(self, text: str) -> str:
         """A server's words as one short line, without the key."""
-        short = "".join(c for c in " ".join(text.split()) if c.isprintable())[:SAID]
-        return short.replace(self.key, "***") if self.key else short
+        shown = "".join(c for c in " ".join(text.split()) if c.isprintable())
+        return (shown.replace(self.key, "***") if self.key else shown)[:SAID]
+
+    def _blotted(self, text: str) -> str:
+        """A reply without the key, where it is long enough not to be there by chance."""
+        return text.replace(self.key, "***") if len(self.key) >= SECRET else text
 
 
 class _Again(Exception):
@@ -202,9 +212,9 @@ def read_answer(text: str, words: Sequence[str] = ()) -> Answer:
         refusal = message.get("refusal")
         finish = str(choice.get("finish_reason") or "")
         usage = found.get("usage") or {}
-        tokens = (
-            max(int(usage.get("prompt_tokens") or 0), 0),
-            max(int(usage.get("completion_tokens") or 0), 0),
+        sent, came = (
+            min(max(int(usage.get(name) or 0), 0), MOST_TOKENS)
+            for name in ("prompt_tokens", "completion_tokens")
         )
     except MALFORMED:
         raise _Again("bad_reply") from None
@@ -216,7 +226,7 @@ def read_answer(text: str, words: Sequence[str] = ()) -> Answer:
             raise _Again("bad_reply")
     said = content if isinstance(content, str) else str(refusal or "")
     said = said.encode("utf-8", "replace").decode()  # half a character has no place in a column
-    return Answer(said, finish, *tokens, _tops(choice.get("logprobs"), words), refused)
+    return Answer(said, finish, sent, came, _tops(choice.get("logprobs"), words), refused)
 
 
 def _tops(logprobs: object, words: Sequence[str]) -> dict[str, float]:

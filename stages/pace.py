@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-CHARS = 4  # of a token, about; used until the server says how many there were
+BYTES = 4  # of a token, about; used until the server says how many there were
 
 
 @dataclass
@@ -74,6 +74,10 @@ class Purse:
         self.spent += cost
 
 
-def about(characters: int) -> int:
-    """Return about how many tokens a text has."""
-    return -(-characters // CHARS)
+def about(text: str) -> int:
+    """Return about how many tokens a text has; by its bytes, as few scripts have four letters each.
+
+    Args:
+        text: of a prompt or a reply.
+    """
+    return -(-len(text.encode("utf-8", "replace")) // BYTES)

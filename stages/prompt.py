@@ -31,6 +31,7 @@ from pydantic import (
 )
 
 from ..errors import ConfigError
+from .replies import pattern
 from .templates import compiled, spoken
 
 FOLDER = Path(__file__).parent / "prompts"
@@ -59,10 +60,16 @@ class Reply(BaseModel):
             if text.count("<number>") != 1:
                 raise ValueError(f"{text!r} must have <number> in it, once")
             try:
-                re.compile(text)
+                pattern(text)  # as it is looked for: the number is a group, and may not fit in
             except re.error as error:
                 raise ValueError(f"{text!r} is no regular expression: {error}") from error
         return find
+
+    @model_validator(mode="after")
+    def _looks_somewhere(self) -> Self:
+        if not self.find and not self.json_fields:
+            raise ValueError("find is empty and json_fields false: no reply would have a rating")
+        return self
 
 
 class Prompt(BaseModel):
@@ -101,8 +108,8 @@ class Prompt(BaseModel):
     def _fits(self) -> Self:
         if list(self.scale) != sorted(set(self.scale)):
             raise ValueError(f"scale must ascend, got {list(self.scale)}")
-        if self.criteria and self.main not in self.criteria:
-            raise ValueError(f"main must be one of {', '.join(self.criteria)}; got {self.main!r}")
+        if (self.criteria or self.main) and self.main not in self.criteria:
+            raise ValueError(f"main must be one of {list(self.criteria)}; got {self.main!r}")
         for name in (*self.criteria, *self.labels):
             if not re.match(NAME, name):
                 raise ValueError(f"{name!r} cannot be the name of a column")
@@ -127,7 +134,7 @@ class Prompt(BaseModel):
 
     def sent(self) -> dict[str, Any]:
         """Return what decides what a model is asked, in plain values."""
-        without = {"source", "wording", "reply", "main"}
+        without = {"source", "wording", "reply", "main", "lead"}
         return self.model_dump(mode="json", exclude=without)
 
     def decides(self) -> dict[str, Any]:

@@ -11,11 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .prompt import Prompt
+if TYPE_CHECKING:
+    from .prompt import Prompt
 
 NUMBER = r"(?<![\w.,+-])(?P<number>[+-]?\d+(?:\.\d+)?)(?![\w%]|[.,]\d|\s*[-\u2013]\s*\d)"
 """Neither of 3-4, nor of 1,5 or 50%."""
@@ -46,7 +47,7 @@ class Rated:
     text: str | None = None
 
 
-def read_reply(text: str, prompt: Prompt) -> Rated:
+def read_reply(text: str, prompt: "Prompt") -> Rated:
     """Return the ratings in a reply; without each of them it is unparsable."""
     short = text[:LONGEST]
     fields = _json_fields(short) if prompt.reply.json_fields else {}
@@ -61,7 +62,7 @@ def read_reply(text: str, prompt: Prompt) -> Rated:
     return Rated("ok", numbers[prompt.asked[0]], criteria, labels, text=text)
 
 
-def expected(prompt: Prompt, tops: Mapping[str, float]) -> tuple[np.ndarray, float] | None:
+def expected(prompt: "Prompt", tops: Mapping[str, float]) -> tuple[np.ndarray, float] | None:
     """Return the probabilities of the ratings, and their mass, from those of a server's tokens.
 
     Args:
@@ -80,21 +81,31 @@ def expected(prompt: Prompt, tops: Mapping[str, float]) -> tuple[np.ndarray, flo
     return (found / mass, mass) if mass > 0 else None
 
 
-def _rating(text: str, prompt: Prompt, name: str, fields: Mapping[str, Any]) -> float | None:
+def begins(rating: float, tops: Mapping[str, float]) -> bool:
+    """Return whether a rating, or its whole number, is the token that a server's tokens are of.
+
+    Args:
+        rating: in the reply.
+        tops: as for `expected`, the one that was written first: in "out of 5: 3" another number.
+    """
+    return float(next(iter(tops))) in (rating, math.floor(rating))
+
+
+def _rating(text: str, prompt: "Prompt", name: str, fields: Mapping[str, Any]) -> float | None:
     """The number of a criterion, None if there is none that is allowed."""
     if (value := fields.get(name or "rating")) is not None:
         spelled = str(value) if isinstance(value, int | float | str) else ""
         match = re.match(rf"\s*{NUMBER}(?P<after>.*)\Z", spelled, re.DOTALL)
         return None if match is None else _allowed(match["number"], match["after"], prompt)
     for expression in prompt.reply.find:
-        matches = list(_pattern(expression, name).finditer(text))
+        matches = list(pattern(expression, name).finditer(text))
         if matches:
             one = matches[-1 if prompt.reply.take == "last" else 0]
             return _allowed(one["number"], text[one.end("number") :], prompt)
     return None
 
 
-def _allowed(spelled: str, after: str, prompt: Prompt) -> float | None:
+def _allowed(spelled: str, after: str, prompt: "Prompt") -> float | None:
     """A number if the scale has it; not one of ten, say, where the scale ends at five."""
     value, top = float(spelled), prompt.scale[-1]
     of = OF.match(after)
@@ -106,7 +117,16 @@ def _allowed(spelled: str, after: str, prompt: Prompt) -> float | None:
 
 
 @lru_cache(maxsize=256)
-def _pattern(expression: str, name: str) -> re.Pattern[str]:
+def pattern(expression: str, name: str = "") -> re.Pattern[str]:
+    """Return what an expression of a prompt looks for.
+
+    Args:
+        expression: with `<number>` in it, and maybe `<criterion>`.
+        name: of the criterion.
+
+    Raises:
+        re.error: it is none.
+    """
     spelled = r"[\s_-]*".join(map(re.escape, name.split("_")))
     text = expression.replace("<criterion>", rf"\b{spelled}\b")
     return re.compile(text.replace("<number>", NUMBER, 1), re.IGNORECASE)

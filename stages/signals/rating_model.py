@@ -9,11 +9,11 @@ Nothing is generated. A prompt with several criteria is asked once for each of t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from ...errors import ModelError
 from ...scorers.base import NUMBERED
@@ -52,12 +52,28 @@ class RatingModel(ModelStage):
     """How the prompt is put to the model: by the tokenizer's chat template, or as plain text; auto:
     by the template where there is one."""
 
+    _prompt: Prompt = PrivateAttr()  # as it was when the run began, also if its file is edited
     _writer: "Writer | None" = PrivateAttr(default=None)
 
     @field_validator("template")
     @classmethod
     def _known_template(cls, template: str) -> str:
         return template  # one of three
+
+    @model_validator(mode="after")
+    def _tells_criteria_apart(self) -> Self:
+        prompt = self._prompt
+        if len({prompt.lead_of(name) for name in prompt.asked}) < len(prompt.asked):
+            raise ValueError(
+                f"prompt {self.prompt!r} has several criteria, so its lead needs "
+                f"{{{{ criterion }}}}; a model would give them all the same rating"
+            )
+        return self
+
+    def model_post_init(self, context: object) -> None:
+        """Read the prompt, once."""
+        super().model_post_init(context)
+        self._prompt = load_prompt(self.prompt)
 
     @property
     def reads(self) -> pa.Schema:
@@ -67,11 +83,11 @@ class RatingModel(ModelStage):
     @property
     def adds(self) -> pa.Schema:
         """Ratings and probabilities."""
-        return rating_columns(load_prompt(self.prompt), replies=False)
+        return rating_columns(self._prompt, replies=False)
 
     def identity(self) -> dict[str, Any]:
         """Return the contents of model and prompt in place of their addresses."""
-        found = super().identity() | {"prompt": load_prompt(self.prompt).decides()}
+        found = super().identity() | {"prompt": self._prompt.decides()}
         if self.share == 1:
             del found["seed"]
         return found
@@ -90,7 +106,7 @@ class RatingModel(ModelStage):
         from ..rating_tokens import NextPass  # torch
 
         self._spent = {}
-        writer, prompt = self._writer, load_prompt(self.prompt)
+        writer, prompt = self._writer, self._prompt
         asked = drawn(rows, self.share, self.seed or 0)
         questions = questions_about(prompt, rows, asked)
         texts = [writer.ids(question, name) for question in questions for name in prompt.asked]
@@ -117,7 +133,7 @@ class RatingModel(ModelStage):
         if self._writer is None:
             tokenizer = models.load_tokenizer(self.model, self.revision, self.trust_remote_code)
             self._writer = self._make_writer(tokenizer)
-        prompt, counts = load_prompt(self.prompt), np.zeros(len(rows), np.int64)
+        prompt, counts = self._prompt, np.zeros(len(rows), np.int64)
         asked = drawn(rows, self.share, self.seed or 0)
         for question in questions_about(prompt, rows, asked):
             lengths = [len(self._writer.ids(question, name)) for name in prompt.asked]
@@ -134,7 +150,7 @@ class RatingModel(ModelStage):
         window = models.window_of(
             self.model, self.revision, self.max_tokens, self.trust_remote_code
         )
-        prompt = load_prompt(self.prompt)
+        prompt = self._prompt
         kind = "chat" if chat else "none"
         prefix = tuple(Encoder(tokenizer, kind, "official", window).prefix)
         writer = Writer(tokenizer, prompt, chat, window, prefix)

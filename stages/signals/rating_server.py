@@ -35,7 +35,7 @@ from ..ratings import (
     rating_columns,
     selected,
 )
-from ..replies import Rated, expected, read_reply
+from ..replies import Rated, begins, expected, read_reply
 
 OWN = ("model", "messages", "temperature", "max_tokens", "logprobs", "top_logprobs", "stream", "n")
 TOP = 20  # log-probabilities of a token that servers give at most
@@ -98,6 +98,7 @@ class RatingServer(Stage):
     max_cost: float | None = Field(default=None, gt=0)
     """At which the run stops, to be gone on with; of all starts together."""
 
+    _prompt: Prompt = PrivateAttr()  # as it was when the run began, also if its file is edited
     _root: str | None = PrivateAttr(default=None)
     _asking: Asking | None = PrivateAttr(default=None)
     _spent: dict[str, float] = PrivateAttr(default_factory=dict)
@@ -106,7 +107,11 @@ class RatingServer(Stage):
     @classmethod
     def _plain_address(cls, url: str) -> str:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # of a port
+            known = False
+        if not known or not url.isprintable() or " " in url:
             raise ValueError(f"{redacted(url)!r} is no address such as https://api.example.com/v1")
         if parts.username or parts.password or parts.query or parts.fragment or "@" in url:
             raise ValueError(
@@ -128,7 +133,17 @@ class RatingServer(Stage):
             raise ValueError(f"request must not hold {', '.join(taken)}")
         if self.max_cost is not None and not (self.price_in or self.price_out):
             raise ValueError(f"max_cost is {self.max_cost:g}, but price_in and price_out are 0")
+        criteria, found_by = self._prompt.criteria, self._prompt.reply.find
+        if len(criteria) > 1 and any("<criterion>" not in text for text in found_by):
+            raise ValueError(f"prompt {self.prompt!r} has criteria: each find needs <criterion>")
+        if self.logprobs and criteria:
+            raise ValueError(f"logprobs are of one rating; prompt {self.prompt!r} asks for several")
         return self
+
+    def model_post_init(self, context: object) -> None:
+        """Read the prompt, once."""
+        super().model_post_init(context)
+        self._prompt = load_prompt(self.prompt)
 
     @property
     def reads(self) -> pa.Schema:
@@ -202,9 +217,10 @@ class RatingServer(Stage):
         asked = drawn(rows, self.share, self.seed or 0)
         questions = questions_about(self._prompt, rows, asked)
         distinct = {(one.system, one.user) for one in questions}
-        tokens = sum(about(len(system) + len(user)) for system, user in distinct)
+        tokens = self.asks * sum(about(system + user) for system, user in distinct)
+        requests = self.asks * len(distinct)
         purse = Purse(self.price_in, self.price_out)
-        return len(distinct), tokens, purse.cost(tokens, len(distinct) * self.max_tokens)
+        return requests, tokens, purse.cost(tokens, requests * self.max_tokens)
 
     def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
         """Return the wanted columns.
@@ -231,10 +247,6 @@ class RatingServer(Stage):
     def spent(self) -> Mapping[str, float]:
         """Requests, their tokens and what these cost, and questions that were answered before."""
         return self._spent
-
-    @property
-    def _prompt(self) -> Prompt:
-        return load_prompt(self.prompt)
 
     def _body(self) -> dict[str, Any]:
         body: dict[str, Any] = {"model": self.model, "max_tokens": self.max_tokens}
@@ -265,7 +277,7 @@ class RatingServer(Stage):
         if not self.logprobs:
             return found
         likely = expected(self._prompt, answer.tops)
-        if likely is None or found.status != "ok":
+        if likely is None or found.status != "ok" or not begins(found.rating, answer.tops):
             return Rated("unparsable", text=answer.text)
         probabilities, mass = likely
         rating = float(probabilities @ self._prompt.scale)

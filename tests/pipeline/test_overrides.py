@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 from tamis.errors import ConfigError
 from tamis.pipeline.overrides import Overrides, blocks, parse_budget
@@ -55,6 +57,19 @@ def test_data_takes_one_or_several_paths(tmp_path, monkeypatch):
     assert applied(data=["x/*.jsonl"])["data"][0]["name"] == "data"
     with pytest.raises(ConfigError, match="an empty path"):
         applied(data=[" "])
+
+
+def test_labels_go_with_the_data_that_has_them():
+    """`tamis select cascade --data my.jsonl` would ask for a column of the embedded pool."""
+    raw = {"data": [{"name": "pool", "path": "pool.jsonl"}], "labels": "data.fault"}
+    for fields, labels in (
+        ({"data": ["x"]}, None),
+        ({"data": ["x"], "sets": ["labels=data.mine"]}, "data.mine"),
+        ({"limit": 5}, "data.fault"),
+    ):
+        own = copy.deepcopy(raw)
+        Overrides(**fields).apply(own)
+        assert own.get("labels") == labels
 
 
 def test_addresses_stay_as_they_are():

@@ -124,3 +124,11 @@ def test_what_it_reads():
 @pytest.mark.parametrize("fields", [{}, {"at_least": 3}], ids=str)
 def test_contract(fields):
     check_scorer(Distilled(rating="data.rating", fewest=20, **fields), rows(60)[0])
+
+
+def test_a_probability_far_from_even():
+    """exp(1000) is no number, and numpy warns of it."""
+    table, _ = rows(20)
+    far = pa.table({"weights": [[1e6] * 8], "intercept": [-1e7], "said": [""]})
+    scorer = Distilled(rating="data.rating", at_least=3)
+    assert scorer(table, far)["score"].to_pylist() == [0.0] * 20

@@ -63,6 +63,43 @@ def test_some_that_fail_do_not_stop_the_others(monkeypatch):
     assert [isinstance(one, Unanswered) for one in found] == [True, False] * 10
 
 
+def test_questions_that_are_rejected_before_others_are_answered():
+    """A rejection comes at once: many may be there before the first answer is."""
+
+    def behave(body, n):
+        long = int(body["messages"][0]["content"].split()[1]) < 9
+        return Said(code=400, raw=b"too long") if long else Said(wait_s=0.1)
+
+    with chat_server(behave) as server:
+        found = made(server, concurrency=4).run(questions(20))
+    assert [isinstance(one, Unanswered) for one in found] == [True] * 9 + [False] * 11
+
+
+def test_what_is_left_of_answered_questions_may_be_rejected_as_a_whole():
+    """In another start only those that had no answer are asked."""
+    with chat_server() as server:
+        one = made(server)
+        one.run(questions(3))
+        server.behave = lambda body, n: Said(code=400, raw=b"too long")
+        again = made(server)
+        again.answers = one.answers
+        found = again.run(questions(10))
+    assert sum(isinstance(answer, Unanswered) for answer in found) == 7
+
+
+def test_a_server_that_rejects_is_there(monkeypatch):
+    monkeypatch.setattr(asking, "LOST", 5)
+    codes = [200, *[400] * 6, 500]
+
+    def behave(body, n):
+        code = codes[int(body["messages"][0]["content"].split()[1])]
+        return Said(code=code, raw=None if code == 200 else b"")
+
+    with chat_server(behave) as server:
+        found = made(server, concurrency=1).run(questions(8))
+    assert str(found[-1]) == "server_error: 500"
+
+
 def test_in_a_running_loop():
     """As in a notebook."""
     import asyncio

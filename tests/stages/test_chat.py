@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tamis.errors import ConfigError
+from tamis.errors import ConfigError, LimitReached
 from tamis.stages import chat
 from tamis.stages.chat import Server, Unanswered, read_answer
 from tamis.tests.chat_server import Said, chat_server
@@ -130,6 +130,67 @@ def test_a_key_in_a_reply_is_blotted_out():
     with chat_server(lambda body, n: Said(f"Your key is {key}")) as server:
         assert ask(server, key=key, key_name="K").text == "Your key is ***"
     assert key not in repr(Server("http://x", key=key))
+
+
+def test_a_key_that_json_spells_otherwise_is_blotted_out():
+    key = "sk-secret/of/the/test"
+    raw = completion(message={"content": f"It is {key}."}).replace("/", "\\/").encode()
+    with chat_server(lambda body, n: Said(raw=raw)) as server:
+        assert ask(server, key=key, key_name="K").text == "It is ***."
+    error = json.dumps({"error": {"message": "y" * (chat.SAID - 5) + f" {key}"}}).encode()
+    reply = Said(code=401, raw=error)
+    with chat_server(lambda body, n: reply) as server, pytest.raises(ConfigError) as refused:
+        ask(server, key=key, key_name="K")
+    assert "sk-s" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["4", "token", "x", "null"])
+def test_a_placeholder_in_place_of_a_key_spoils_no_reply(key):
+    """As local servers take it, which look at no key."""
+    content = [{"token": "4", "logprob": -1.0, "top_logprobs": []}]
+    fields = {"logprobs": {"content": content}}
+    with chat_server(lambda body, n: Said("Six tokens: 4", fields=fields)) as server:
+        found = ask(server, key=key, key_name="K", words=("4",))
+    assert (found.text, found.tops, found.tokens_out) == ("Six tokens: 4", {"4": -1.0}, 10)
+
+
+@pytest.mark.parametrize(("code", "kind"), [(402, ""), (400, "billing_hard_limit_reached")])
+def test_money_that_is_used_up_is_no_fault_of_the_question(code, kind):
+    """A row would else be `rejected` for good, and never asked about again."""
+    raw = json.dumps({"error": {"message": "Insufficient Balance", "code": kind}}).encode()
+    reply = Said(code=code, raw=raw)
+    with (
+        chat_server(lambda body, n: reply) as server,
+        pytest.raises(LimitReached, match="Insufficient Balance"),
+    ):
+        ask(server)
+
+
+@pytest.mark.parametrize("code", [204, 402, 406, 410, 418, 424, 451, 499])
+def test_only_what_is_known_to_be_the_question_is_rejected_for_good(code):
+    with chat_server(lambda body, n: Said(code=code, raw=b"")) as server:
+        try:
+            ask(server)
+        except Unanswered as why:
+            assert not why.final
+        except LimitReached:
+            assert code == 402
+
+
+def test_tokens_beyond_all_numbers():
+    usage = {"prompt_tokens": 10**400, "completion_tokens": 1}
+    text = json.dumps(json.loads(completion()) | {"usage": usage})
+    found = read_answer(text)
+    assert found.tokens_in / 1e6 > 0  # 10**400 is no float
+    assert found.tokens_out == 1
+
+
+def test_an_address_that_is_none():
+    class Odd:
+        url = "http://[::1/v1"
+
+    with pytest.raises(ConfigError, match="is no address"):
+        ask(Odd)
 
 
 def test_tls_is_verified():

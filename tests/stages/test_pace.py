@@ -41,4 +41,4 @@ def test_purse():
 
 
 def test_tokens_about():
-    assert [about(n) for n in (0, 1, 4, 5)] == [0, 1, 1, 2]
+    assert [about(text) for text in ("", "a", "abcd", "abcde", "\u57ce\u5e02")] == [0, 1, 1, 2, 2]

@@ -83,7 +83,10 @@ MISTAKES = {
     "system: '{{ [].__class__.__mro__ }}'": "is not valid",  # the sandbox
     "reply: {find: ['(']}": "no regular expression|must have <number>",
     "reply: {find: ['score']}": "must have <number>",
-    "criteria: {a: x}": "main must be one of a",
+    "criteria: {a: x}": "main must be one of .'a'",
+    "main: overall": "main must be one of",
+    "reply: {find: []}": "find is empty",
+    "reply: {find: ['(?<=<number>)a']}": "no regular expression",
     "labels: {'A b': [x]}": "name of a column",
 }
 

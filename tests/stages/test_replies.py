@@ -1,9 +1,10 @@
 import json
 import math
+import time
 
 import pytest
-from tamis.stages.prompt import Prompt, Reply, load_prompt
-from tamis.stages.replies import expected, read_reply
+from tamis.stages.prompt import Prompt, Reply, load_prompt, names
+from tamis.stages.replies import LONGEST, begins, expected, read_reply
 
 ALPAGASUS = {
     "Score: 4.5\nGood": 4.5,
@@ -12,6 +13,9 @@ ALPAGASUS = {
     "**Score:** 5": 5,
     "Rating: 5 out of 5": 5,
     "The score is 3.": 3,
+    "4\n\n/5 of the way": 4,
+    "**4** / 5\n": 4,
+    "4 (good)": None,
     "Score:0": 0,
     # the published fallback takes the first character of what is not as expected, and -1 where
     # that is no digit: none of these is a rating
@@ -41,6 +45,20 @@ def test_the_parser_trap_of_alpagasus(text):
     else:
         assert (found.status, found.rating) == ("ok", ALPAGASUS[text])
     assert found.text == text
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize(
+    "fill", [" ", "!", "\n", "4 ", "/5", "{", "score is ", "1", "overall ", "-"]
+)
+def test_no_reply_takes_long_to_read(name, fill):
+    """It took three seconds: two runs of the same signs one after the other."""
+    prompt = load_prompt(name)
+    for start in ("4", "score 4", ""):
+        text = (start + fill * LONGEST)[: LONGEST - 1] + "x"
+        began = time.process_time()
+        read_reply(text, prompt)
+        assert time.process_time() - began < 0.5
 
 
 def test_only_what_the_scale_has():
@@ -97,3 +115,9 @@ def test_expectation_of_deita():
     assert probabilities @ prompt.scale == pytest.approx(4.5)
     assert mass == pytest.approx(1.0)
     assert expected(prompt, {"x": 0.0}) is None
+
+
+def test_the_token_of_the_rating():
+    assert begins(4, {" 4": -0.1, "5": -3.0})
+    assert begins(4.5, {"4": -0.1})
+    assert not begins(3, {"5": -0.1, "3": -3.0})  # of "out of 5: 3"

@@ -84,6 +84,14 @@ def test_each_criterion_is_a_question(gpt2, tmp_path):
     assert "labels.domain" not in found
 
 
+def test_criteria_that_a_model_could_not_tell_apart(tmp_path):
+    path = tmp_path / "mine.yaml"
+    text = "user: '{{ answer }}'\nscale: [1, 2]\nmain: a\ncriteria: {a: '', b: ''}\n"
+    path.write_text(text + "lead: 'Score:'\n")
+    with pytest.raises(ValueError, match="its lead needs"):
+        RatingModel(model="gpt2", prompt=str(path))
+
+
 def test_scales_that_a_tokenizer_cannot_say_in_one_token(gpt2):
     with pytest.raises(ModelError, match="'10' takes"):
         RatingModel(model=str(gpt2), prompt="ds2", **FIELDS).setup()

@@ -1,13 +1,16 @@
 """Ratings by a server: each row ends rated or with a status, and nothing is paid twice."""
 
 import json
+import pickle
 import time
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from tamis.errors import ConfigError, LimitReached, NoAnswer, PlanError, RemoteError
 from tamis.stages import chat
 from tamis.stages.checks import check_stage
+from tamis.stages.ratings import questions_about
 from tamis.stages.signals.rating_server import RatingServer
 from tamis.tests.chat_server import Said, chat_server
 from tamis.tests.tiny import conversation
@@ -235,6 +238,41 @@ def test_log_probabilities_become_probabilities():
     assert found["scale"][0] == [0, 1, 2, 3, 4, 5]
 
 
+def test_log_probabilities_of_another_number_are_no_rating():
+    content = [{"token": token, "logprob": 0.0, "top_logprobs": []} for token in ("5", "3")]
+    fields = {"logprobs": {"content": content}}
+    with chat_server(lambda body, n: Said("Of 5. Score: 3", fields=fields)) as server:
+        found, _ = rated(server.url, ROWS[:1], logprobs=True)
+    assert (found["status"], found["rating"]) == (["unparsable"], [None])
+
+
+def test_an_edit_in_the_middle_of_a_run_changes_nothing(tmp_path):
+    """The results bear the name of the prompt as it was."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("user: 'Name city {{ answer }}.'\nscale: [1, 5]\nreply: {find: [<number>]}\n")
+    stage = stage_at("http://x/v1", prompt=str(path))
+    name = stage.identity()
+    path.write_text("user: 'Another {{ answer }}'\nscale: [1, 2]\n")
+    assert stage.identity() == name
+    (question,) = questions_about(stage._prompt, table(ROWS[:1]), np.ones(1, bool))
+    assert question.user == "Name city City 0.."
+    assert pickle.loads(pickle.dumps(stage)).identity() == name
+    path.unlink()
+    assert pickle.loads(pickle.dumps(stage)).adds.names == stage.adds.names  # on another machine
+
+
+def test_at_most_as_many_requests_as_are_said():
+    rows = [conversation("\u57ce\u5e02" * 2000, "\u57ce")]
+    prices = {"price_in": 1.0, "price_out": 1.0, "max_tokens": 10}
+    with chat_server(lambda body, n: Said("Hm.")) as server:
+        stage = stage_at(server.url, asks=3, **prices)
+        said = stage.requests_of(table(rows))
+        stage(table(rows), ["rating"])
+    assert server.n == said[0] == 3
+    assert said[1] > 3 * 3000  # a Chinese character is more than a quarter of a token
+    assert said[2] == pytest.approx((said[1] + 30) / 1e6)
+
+
 def test_equal_rows_are_asked_about_once():
     with chat_server() as server:
         found, _ = rated(server.url, [ROWS[0]] * 5 + [ROWS[1]])
@@ -342,16 +380,27 @@ def test_a_store_at_an_address_is_refused():
         ({"base_url": "https://user:pw@host/v1"}, "must hold no user"),
         ({"base_url": "https://host/v1?key=abc"}, "must hold no user"),
         ({"base_url": "ftp://host"}, "is no address"),
+        ({"base_url": "http://localhost:99999/v1"}, "is no address"),
+        ({"base_url": "http://localhost:80a/v1"}, "is no address"),
+        ({"base_url": "http://exa mple/v1"}, "is no address"),
         ({"api_key_env": "sk-abc"}, "name of a variable"),
         ({"max_cost": 1.0}, "price_in"),
         ({"request": {"model": "x"}}, "must not hold model"),
         ({"prompt": "nobody"}, "is not among"),
+        ({"prompt": "ds2", "logprobs": True}, "'ds2' asks for several"),
     ],
 )
 def test_settings_that_are_refused(fields, says):
     with pytest.raises(ValueError, match=says) as error:
         stage_at("http://x/v1", **fields)
     assert "pw" not in str(error.value).split("input_value")[0]
+
+
+def test_criteria_that_would_all_find_the_same_number(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("user: a\nscale: [1, 2]\ncriteria: {a: x, b: y}\nmain: a\n")
+    with pytest.raises(ValueError, match="needs <criterion>"):
+        stage_at("http://x/v1", prompt=str(path))
 
 
 def test_a_variable_that_is_not_set(monkeypatch):
