@@ -93,7 +93,7 @@ def theirs(raw: Path, target: Path, folder: Path, n: int, workers: int) -> dict[
         return f"{row['instruction']}\n{row['output']}"
 
     shutil.rmtree(folder, ignore_errors=True)
-    began = time.perf_counter()
+    began, before = time.perf_counter(), sum(sum(resource.getrusage(who)[:2]) for who in WHO)
     dsir = HashedNgramDSIR(
         [str(raw)],
         [str(target)],
@@ -107,7 +107,7 @@ def theirs(raw: Path, target: Path, folder: Path, n: int, workers: int) -> dict[
     dsir.compute_importance_weights()
     dsir.resample(str(folder / "out"), n, cache_dir=str(folder / "chosen"), top_k=True)
     seconds = time.perf_counter() - began
-    cpu = sum(sum(resource.getrusage(who)[:2]) for who in WHO)
+    cpu = sum(sum(resource.getrusage(who)[:2]) for who in WHO) - before  # not that of imports
     weights: dict[int, float] = {}
     for shard in range(workers):  # row i is in shard i mod workers
         found = np.load(folder / "cache" / "log_importance_weights" / f"{shard}.npy")
