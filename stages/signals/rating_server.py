@@ -37,7 +37,8 @@ from ..ratings import (
 )
 from ..replies import Rated, begins, expected, read_reply
 
-OWN = ("model", "messages", "temperature", "max_tokens", "logprobs", "top_logprobs", "stream", "n")
+LIMITS = ("max_tokens", "max_completion_tokens")
+OWN = ("model", "messages", "temperature", *LIMITS, "logprobs", "top_logprobs", "stream", "n")
 TOP = 20  # log-probabilities of a token that servers give at most
 
 
@@ -48,7 +49,7 @@ class RatingServer(Stage):
     neutral: ClassVar[frozenset[str]] = frozenset(
         {
             *("api_key_env", "concurrency", "requests_per_minute", "tokens_per_minute"),
-            *("timeout_s", "retries", "max_cost", "price_in", "price_out"),
+            *("timeout_s", "retries", "max_cost", "price_in", "price_out", "limit_field"),
         }
     )
 
@@ -70,6 +71,8 @@ class RatingServer(Stage):
     """null: not sent, for models that take none."""
     max_tokens: int = Field(default=256, ge=1)
     """Of a reply."""
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the server calls that; OpenAI's newer models take only the second."""
     logprobs: bool = False
     """Ask for log-probabilities: the rating is then the mean over those of the rating tokens."""
     request: Mapping[str, Any] = {}
@@ -156,10 +159,8 @@ class RatingServer(Stage):
         return rating_columns(self._prompt, replies=True)
 
     def identity(self) -> dict[str, Any]:
-        """Return the prompt's content in place of its address, and the server's name if it has one.
-
-        Whether a missing answer stops the run changes only what is kept without one.
-        """
+        """Return the prompt's content in place of its address, and the server's name if any."""
+        # whether a missing answer stops the run changes only what is kept without one
         without = {*self.neutral, "base_url", "server", "prompt", "unanswered", "attempt"}
         without |= {"seed"} if self.share == 1 else set()
         fields = self.model_dump(mode="json", exclude=without)
@@ -249,7 +250,7 @@ class RatingServer(Stage):
         return self._spent
 
     def _body(self) -> dict[str, Any]:
-        body: dict[str, Any] = {"model": self.model, "max_tokens": self.max_tokens}
+        body: dict[str, Any] = {"model": self.model, self.limit_field: self.max_tokens}
         if self.temperature is not None:
             body["temperature"] = self.temperature
         if self.logprobs:

@@ -60,6 +60,13 @@ def test_replies_become_ratings():
     assert stage.spent()["requests"] == 6
 
 
+def test_the_limit_of_a_reply_goes_by_the_name_that_the_server_wants():
+    with chat_server(lambda body, n: Said("Score: 3")) as server:
+        rated(server.url, ROWS[:1], limit_field="max_completion_tokens")
+    assert server.bodies[0]["max_completion_tokens"] == 256
+    assert "max_tokens" not in server.bodies[0]
+
+
 def test_a_reply_without_a_rating_is_never_a_number():
     replies = ["I like it.", "10/10", "Score: -1", "", "5 stars? no: 3-4", "Score: 4"]
     with chat_server(lambda body, n: Said(replies[place(body)])) as server:
