@@ -55,7 +55,7 @@ submit: $(READY)  ## Select on a Ray cluster: ADDRESS=http://host:8265
 	@$(BIN)/tamis submit $(CONFIG) $(if $(ADDRESS),--address "$(ADDRESS)") $(RUN_OPTIONS) $(BUDGET_OPTION)
 
 test: $(READY)  ## Run the tests that CI runs
-	$(BIN)/pytest -n $(TEST_WORKERS) -m "not slow and not compat and not chaos and not browser and not shared and not gpu"
+	$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal -m "not slow and not compat and not chaos and not browser and not shared and not gpu"
 
 test-all: $(READY)  ## Run every test that this machine can
 	$(BIN)/pytest -m "not gpu"

@@ -53,7 +53,13 @@ def remote_digest(folder):
     }
 
 
-@pytest.mark.parametrize("engine", [{"kind": "local"}, {"kind": "ray", "workers": 2}])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        {"kind": "local"},
+        pytest.param({"kind": "ray", "workers": 2}, marks=pytest.mark.slow),
+    ],
+)
 def test_the_same_bytes_as_from_local_folders(tmp_path, gpt2, bucket, expected, engine):
     config = there(model_config(tmp_path, gpt2, engine=engine), bucket)
     result = select(config, quiet())

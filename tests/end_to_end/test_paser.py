@@ -145,6 +145,7 @@ def test_refilled_to_the_budget(tmp_path):
     assert kept[0] < kept[1] == 20
 
 
+@pytest.mark.slow
 def test_any_engine_and_cut_of_the_pool(tmp_path):
     local = digest(select(config_of(tmp_path / "a"), quiet()).folder.path)
     ray = digest(select(config_of(tmp_path / "b", engine="ray"), quiet()).folder.path)

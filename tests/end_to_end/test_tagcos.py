@@ -59,6 +59,7 @@ def test_the_same_share_of_every_cluster(tmp_path, storage):
     assert reasons["not_reached"] > 0
 
 
+@pytest.mark.slow
 def test_any_engine_and_cut_of_the_pool(tmp_path):
     local = digest(select(config_of(tmp_path / "a"), quiet()).folder.path)
     ray = digest(select(config_of(tmp_path / "b", engine="ray"), quiet()).folder.path)

@@ -24,7 +24,13 @@ def declaring():
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
-@pytest.mark.parametrize("module", list(declaring()))
+@pytest.mark.parametrize(
+    "module",
+    [
+        module if module == "token_stats_triton" else pytest.param(module, marks=pytest.mark.slow)
+        for module in declaring()
+    ],
+)
 def test_machine_code(module, capability):
     found = [r for r in reports(f"tamis.kernels.{module}") if r.capability == capability]
     assert found, "no case is declared"
