@@ -14,9 +14,10 @@ SLEEPER = "import subprocess, sys, time; subprocess.run([sys.executable, '-c', '
 def test_finds_what_a_process_has_started_and_kills_it():
     """A process that waits for another one, which waits for a line."""
     run = subprocess.Popen([sys.executable, "-c", SLEEPER], stdin=subprocess.PIPE)
-    while not (children := list(below(run.pid))):
-        pass
-    assert [words.rstrip().endswith("input()") for _, words in children] == [True]
+    children = list[str]()
+    while not any(words.rstrip().endswith("input()") for words in children):
+        children = [words for _, words in below(run.pid)]  # at first the child has its parent's
+    assert len(children) == 1
     assert run.pid in dict(below(os.getpid()))
     assert strike(run, "worker") == "driver"  # it has none
     assert run.returncode == -9

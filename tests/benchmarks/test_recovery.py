@@ -43,6 +43,7 @@ def test_rows_up_to_so_many_tokens():
     assert drawn(lengths, 25, 2) != again
 
 
+@pytest.mark.slow
 def test_zeros_stay_and_losses_fall(gpt2, tmp_path):
     prune(str(gpt2), None, tmp_path / "half", Pruning("magnitude", share=0.5))
     write_jsonl(tmp_path / "rows.jsonl", alpaca(24))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pytest
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "docs" / "first-steps.ipynb"
 EXECUTE = """
@@ -27,6 +28,7 @@ def output(cell):
     return shown.data["text/plain"]
 
 
+@pytest.mark.slow
 def test_it_runs_and_shows_what_it_says(tmp_path):
     environ = os.environ | {"IPYTHONDIR": str(tmp_path / "ipython")}
     done = subprocess.run(

@@ -62,6 +62,7 @@ def vectors_of(folder, **fields):
     return run_config(folder, **(made | fields))
 
 
+@pytest.mark.slow
 def test_any_engine_and_crash_point(tmp_path):
     whole = digest(select(vectors_of(tmp_path / "a"), quiet()).folder.path)
     ray = {"engine": {"kind": "ray", "workers": 2}}

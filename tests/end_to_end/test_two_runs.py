@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pyarrow.parquet as pq
+import pytest
 from tamis.pipeline.run import select
 from tamis.tests.runs import digest, model_config, quiet
 
@@ -14,6 +15,7 @@ def start(config, folder, name):
     return subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_the_same_steps_at_the_same_time(tmp_path, gpt2):
     alone = []
     for rows in (10, 20):

@@ -47,6 +47,7 @@ def test_select_says_what_and_where(folder):
     assert "runs/mine/curated" in tamis(folder, "select", "c.yaml", "--overwrite")
 
 
+@pytest.mark.slow
 def test_options_override(folder):
     write_jsonl(folder / "other.jsonl", alpaca(30, seed=3))
     out = tamis(
@@ -80,6 +81,7 @@ def test_plan_and_score(folder):
     assert "3/3" in tamis(folder, "plan", "c.yaml")
 
 
+@pytest.mark.slow
 def test_a_replay_of_the_run(folder):
     tamis(folder, "select", "c.yaml")
     assert "already done" in tamis(folder, "select", "runs/mine/config.yaml")
@@ -220,6 +222,7 @@ def test_a_user_scorer_that_ends_the_process_is_a_mistake_and_no_success(folder,
     assert "code that the config names ended the process (SystemExit: None)" in said
 
 
+@pytest.mark.slow
 def test_warmup_trains_and_says_where(folder, gpt2):
     (folder / "w.yaml").write_text(
         CONFIG.replace(

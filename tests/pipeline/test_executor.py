@@ -104,6 +104,7 @@ def test_a_local_engine_that_is_stopped_begins_nothing_more(tmp_path, store):
     assert calls(tmp_path) == [f"0a-{os.getpid()}"]
 
 
+@pytest.mark.slow
 def test_more_threads_than_cores_are_room_enough(tmp_path, store):
     with closing(RayEngine(EngineConfig(threads=64), str(store.root))) as engine:
         assert len(list(engine.run(stage(tmp_path), tasks("wide-k")))) == len(PARTS)
@@ -244,6 +245,7 @@ engine.close()
 """
 
 
+@pytest.mark.slow
 def test_without_a_word_in_the_environment_a_run_keeps_to_itself(store):
     """The tests themselves say in theirs what Ray is to do."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}

@@ -17,6 +17,7 @@ def test_what_is_said():
     assert expected in describe(Path("out"), said)
 
 
+@pytest.mark.slow
 def test_wanda_on_the_command_line(tmp_path, gpt2):
     write_jsonl(tmp_path / "pool.jsonl", alpaca(20))
     words = ["prune", str(gpt2), "out", "--method", "wanda", "--pattern", "2:4"]

@@ -167,6 +167,7 @@ def test_what_a_round_found_is_kept_when_the_next_dies(config, tmp_path):
     assert ran[2] > 0
 
 
+@pytest.mark.slow
 def test_ray_finds_the_same(config, tmp_path):
     local = select(config(), quiet())
     ray = select(config(tmp_path / "ray", engine="ray"), quiet())
@@ -202,6 +203,7 @@ def test_joining_many_lists_is_row_by_row():
     assert found.to_pylist() == [a + b for a, b in zip(*parts, strict=True)]
 
 
+@pytest.mark.slow
 def test_rounds_of_a_store_at_an_address(config, bucket):
     local = select(config(), quiet())
     there = config().model_copy(update={"store": f"{bucket}/store"})

@@ -135,6 +135,7 @@ def test_mistakes(tmp_path):
         look(Store(tmp_path / "none"), {})
 
 
+@pytest.mark.slow
 def test_at_an_address(tmp_path, bucket):
     """Store and runs in a bucket: what a run needs stays, the rest goes in one go."""
     at = {"store": f"{bucket}/store", "out": f"{bucket}/runs"}

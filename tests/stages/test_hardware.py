@@ -30,6 +30,7 @@ def test_no_gpu(monkeypatch):
         hardware.check_device("gpt2", "cuda")
 
 
+@pytest.mark.slow
 def test_memory_is_given_back_from_circles_too():
     class Ring:
         def __init__(self):

@@ -228,6 +228,7 @@ def test_a_source_says_what_is_wrong(fields, message):
         Source(name="x", path="y", **fields)
 
 
+@pytest.mark.slow
 def test_a_large_file_is_streamed(tmp_path):
     """Memory stays that of a part, not of the file."""
     path = tmp_path / "x.jsonl"

@@ -137,6 +137,7 @@ def test_a_step_with_fewer_rows_than_workers(gpt2, tmp_path):
     assert sum(seen) == 6  # of 19 rows, and none of the last one
 
 
+@pytest.mark.slow
 def test_the_budget_of_a_pass_moves_adapters_by_rounding(gpt2, tmp_path):
     said = SMALL.model_copy(update={"dropout": 0.3, "epochs": 2, "learning_rate": 1e-2})
     found = []

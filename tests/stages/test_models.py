@@ -65,6 +65,7 @@ def test_the_fused_gelu_is_the_same_function(gpt2):
     torch.testing.assert_close(fused, NewGELUActivation()(x), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_a_family_does_to_its_logits_is_read_from_its_config(tmp_path):
     heads = {}
     for family in ("gemma2", "cohere", "granite", "phi", "falcon_h1"):

@@ -288,6 +288,7 @@ class TestPrunedWhileLoaded:
         assert in_memory.equals(from_folder)
         assert max(map(max, in_memory["given.jsd"].to_pylist())) > 1e-6
 
+    @pytest.mark.slow
     def test_one_after_the_other(self, gpt2):
         pruned = Pruned(method="magnitude", share=0.5)
         whole = Divergence(model=str(gpt2), other=pruned, dtype="fp32")
