@@ -83,7 +83,8 @@ def test_a_folder_that_was_taken_this_moment_is_known_as_soon_as_it_says_what_is
     made, path = config(tmp_path), tmp_path / "run"
     path.mkdir()
     held = lock.lock(path)
-    writer = Timer(0.3, lambda: (path / "config.yaml").write_text(made.to_yaml()))
+    (tmp_path / "written").write_text(made.to_yaml())  # a run writes it under another name too
+    writer = Timer(0.3, (tmp_path / "written").rename, [path / "config.yaml"])
     writer.start()
     with pytest.raises(ConfigError, match="another process fills"):
         claim(made, "f1")
