@@ -196,6 +196,7 @@ def _recipe(config: Config, plan: Plan) -> dict[str, Any]:
         name: target.model_dump(mode="json", include=fields, exclude_none=True)
         for name, target in config.targets.items()
     }
+    filters = {name: block(own) for name, own in config.filters.items()}
     return {
         "seed": config.seed,
         "data": [source.name for source in config.data],
@@ -206,11 +207,7 @@ def _recipe(config: Config, plan: Plan) -> dict[str, Any]:
             if step.name in config.signals
         },
         "scorers": {name: block(scorer) for name, scorer in config.scorers.items()},
-        **(
-            {"filters": {n: block(own) for n, own in config.filters.items()}}
-            if config.filters
-            else {}
-        ),
+        **({"filters": filters} if filters else {}),
         "selector": [block(selector) for selector in config.selector],
         "budget": config.budget.model_dump(exclude_none=True) if config.budget else None,
     }

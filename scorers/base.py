@@ -12,26 +12,16 @@ needs both.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from ..errors import ContractError, DataError
 
 NUMBERED = ("ok", "truncated")  # statuses that carry a number
-
-
-def _each_once(target: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    if not target or (len(set(target)) < len(target) and not isinstance(target, str)):
-        raise ValueError("must be the name of a target, or several, each once")
-    return target
-
-
-TargetNames = Annotated[str | tuple[str, ...], AfterValidator(_each_once)]
-"""The name of one of the config's targets, or of several."""
 
 
 class Params(BaseModel):

@@ -20,7 +20,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from ..errors import ContractError, DataError
-from .base import NUMBERED, Scorer, TargetNames, floats, row_status
+from .aimed import Aimed
+from .base import NUMBERED, Scorer, floats, row_status
+from .matrices import lists
 from .signals import schema
 from .turns import list_lengths, range_sums
 
@@ -28,12 +30,10 @@ SMOOTHING = 1e-8
 
 
 @final
-class Dsir(Scorer):
+class Dsir(Aimed, Scorer):
     """Log importance weight of a row, from hashed n-gram counts of pool and target."""
 
     signal: str = "ngrams"
-    target: TargetNames
-    """Names of the config's targets, one or several."""
     separate: bool = False
     """Of several targets each has weights of its own, and the score is the largest; else their
     counts are added up, as if they were one."""
@@ -63,11 +63,6 @@ class Dsir(Scorer):
     def fits_pool(self) -> bool:
         """The shares of the pool must be known."""
         return True
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The names."""
-        return (self.target,) if isinstance(self.target, str) else self.target
 
     @property
     def target_reads(self) -> pa.Schema:
@@ -138,8 +133,7 @@ class Dsir(Scorer):
         sizes = np.tile(fitted["size"].to_numpy().astype(np.float32), (len(rows), 1))
         for name, values in (("by_target", weights), ("size_by_target", sizes)):
             if name in optional:
-                offsets = pa.array(np.arange(len(rows) + 1) * weights.shape[1], pa.int32())
-                columns[name] = pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))
+                columns[name] = lists(values)
         return pa.table(columns)
 
     def _weights(self, rows: pa.Table, fitted: pa.Table) -> np.ndarray:

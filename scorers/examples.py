@@ -1,4 +1,4 @@
-"""The vectors of the rows of targets, for scorers that take all of them as one set."""
+"""What scorers share that take the rows of all their targets as one set of vectors."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,8 +6,37 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import ContractError, DataError
-from .base import row_status
+from .aimed import Aimed
+from .base import Scorer, row_status
 from .features import Features, there
+from .signals import schema
+
+
+class OfExamples(Aimed, Scorer):
+    """Compares the embeddings of the whole pool with those of the targets; `fit_to_targets`."""
+
+    signal: str = "base"
+
+    @property
+    def reads(self) -> pa.Schema:
+        """The embedding, and the hash by which rows are told apart and ordered."""
+        ids = pa.schema([("sample_id", pa.string())])
+        return pa.schema([*ids, *schema(self.signal, "embedding")])
+
+    @property
+    def fits_pool(self) -> bool:
+        """Each row is one of all."""
+        return True
+
+    @property
+    def target_reads(self) -> pa.Schema:
+        """The embeddings of the targets."""
+        return schema(self.signal, "embedding")
+
+    @property
+    def features(self) -> Features:
+        """Where the vectors are."""
+        return Features(f"{self.signal}.embedding")
 
 
 def example_vectors(

@@ -27,25 +27,20 @@ import pyarrow as pa
 from pydantic import Field
 
 from ..errors import DataError
-from .base import Scorer, TargetNames
-from .examples import check_length, example_vectors
-from .features import Features, there
-from .matrices import matrix
-from .signals import schema
+from .examples import OfExamples, check_length, example_vectors
+from .features import there
+from .matrices import lists, matrix
 from .transport import check_installed, target_potentials
 
 log = logging.getLogger(__name__)
 
 
 @final
-class GotD(Scorer):
+class GotD(OfExamples):
     """Minus the calibrated gradient of the transport cost by the mass of a row."""
 
     neutral: ClassVar[frozenset[str]] = frozenset({"memory_mb"})
 
-    signal: str = "base"
-    target: TargetNames
-    """Names of the config's targets; the rows of several are one set."""
     regularisation: float = Field(default=0.05, gt=0, allow_inf_nan=False)
     """Of the transport, in units of the cost (0 to 2): the smaller, the nearer to the exact one,
     and the more iterations."""
@@ -63,12 +58,6 @@ class GotD(Scorer):
         """Why a row has no score."""
         return "no_vector"
 
-    @property
-    def reads(self) -> pa.Schema:
-        """The embedding, and the hash by which rows are ordered."""
-        ids = pa.schema([("sample_id", pa.string())])
-        return pa.schema([*ids, *schema(self.signal, "embedding")])
-
     def misfit(self, signal: Mapping[str, Any]) -> str:
         """Return why it cannot work with its signal; asked before the pool is worked on.
 
@@ -77,21 +66,6 @@ class GotD(Scorer):
         """
         check_installed()
         return super().misfit(signal)
-
-    @property
-    def fits_pool(self) -> bool:
-        """The transport is of the whole pool."""
-        return True
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The names."""
-        return (self.target,) if isinstance(self.target, str) else self.target
-
-    @property
-    def target_reads(self) -> pa.Schema:
-        """Their embeddings."""
-        return schema(self.signal, "embedding")
 
     def fit_to_targets(self, pool: Iterable[pa.Table], targets: Mapping[str, pa.Table]) -> pa.Table:
         """Return the potential of each row of the targets, and the mean of the pool's.
@@ -102,7 +76,7 @@ class GotD(Scorer):
             DataError: a row of a target has no vector, or a chunk does not fit into `memory_mb`.
             PlanError: POT is missing.
         """
-        examples = example_vectors(targets, self.targets, self._features).astype(np.float32)
+        examples = example_vectors(targets, self.targets, self.features).astype(np.float32)
         ids = self._ids(pool)
         n_chunks = -(-len(ids) // self.chunk)
         starts = np.unique(ids[[len(ids) * place // n_chunks for place in range(n_chunks)]])
@@ -123,7 +97,7 @@ class GotD(Scorer):
                 self.tolerance,
             )
         state = pa.table(
-            {"vector": _lists(examples), "potential": pa.array(sums / max(len(ids), 1))}
+            {"vector": lists(examples), "potential": pa.array(sums / max(len(ids), 1))}
         )
         own = [f for rows in pool for f in self._potentials(rows, state).tolist() if f == f]
         mean = math.fsum(own) / max(len(own), 1)
@@ -142,10 +116,6 @@ class GotD(Scorer):
         return pa.array(-calibrated(self._potentials(rows, fitted), mean, n))
 
     @property
-    def _features(self) -> Features:
-        return Features(f"{self.signal}.embedding")
-
-    @property
     def _room(self) -> int:
         """Bytes for vectors."""
         return self.memory_mb << 20
@@ -155,7 +125,7 @@ class GotD(Scorer):
         found = [np.zeros(0, dtype="S32")]
         for rows in pool:
             ids = rows["sample_id"].to_numpy().astype("S")
-            found += [ids[some][there(block)] for some, block in self._features.blocks(rows)]
+            found += [ids[some][there(block)] for some, block in self.features.blocks(rows)]
         return np.sort(np.concatenate(found))
 
     def _groups(self, starts: np.ndarray, ids: np.ndarray, numbers: int) -> Iterator[range]:
@@ -185,10 +155,10 @@ class GotD(Scorer):
         for rows in pool:
             ids = rows["sample_id"].to_numpy().astype("S")
             owner = np.searchsorted(starts, ids, "right") - 1
-            for some, block in self._features.blocks(rows):
+            for some, block in self.features.blocks(rows):
                 for place in np.flatnonzero(there(block)).tolist():
                     if (chunk := int(owner[some][place])) in held:
-                        check_length(block, examples, self._features.of)
+                        check_length(block, examples, self.features.of)
                         held[chunk].append((bytes(ids[some][place]), block[place].tobytes()))
         for own in held.values():
             own.sort()  # copies, whose vectors may differ by rounding, by these
@@ -200,10 +170,10 @@ class GotD(Scorer):
         examples = matrix(state["vector"], "vector")
         h = state["potential"].to_numpy()
         found = np.full(len(rows), np.nan)
-        for some, block in self._features.blocks(rows):
+        for some, block in self.features.blocks(rows):
             known = there(block)
             if known.any():
-                check_length(block, examples, self._features.of)
+                check_length(block, examples, self.features.of)
                 cost = 1 - block[known] @ examples.T
                 own = np.full(len(block), np.nan)
                 own[known] = potential(cost, h, self.regularisation)
@@ -235,8 +205,3 @@ def calibrated(f: np.ndarray, mean: float, n: int) -> np.ndarray:
     """
     gradient: np.ndarray = (f - mean) * (n / max(n - 1, 1))
     return gradient
-
-
-def _lists(values: np.ndarray) -> pa.Array:
-    offsets = pa.array(np.arange(len(values) + 1) * values.shape[1], pa.int32())
-    return pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))

@@ -27,8 +27,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import ContractError, DataError
-from .base import NUMBERED, Scorer, TargetNames, row_status
-from .matrices import matrix, unit
+from .aimed import Aimed
+from .base import NUMBERED, Scorer, row_status
+from .matrices import lists, matrix, unit
 
 Aggregate = Literal["max", "mean", "mean_max", "cosine_of_mean"]
 ROWS_AT_ONCE = 128  # with 4 checkpoints of 8,192 numbers 34 MB; bounds memory
@@ -63,21 +64,13 @@ class _Queries:
         return len(self.vectors) // self.checkpoints
 
 
-class Matching(Scorer):
+class Matching(Aimed, Scorer):
     """Similarity of each row to the rows of targets."""
-
-    target: TargetNames
-    """Names of the config's targets, one or several."""
 
     @property
     def undefined(self) -> str:
         """Why a row has no score: it has no vector, or one without a direction."""
         return "no_vector"
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The names."""
-        return (self.target,) if isinstance(self.target, str) else self.target
 
     @property
     def details(self) -> pa.Schema:
@@ -155,7 +148,7 @@ class Matching(Scorer):
         for name, kind in zip(self.details.names, self.details.types, strict=True):
             columns[name] = pa.array(getattr(queries, name), kind).take(pa.array(best))
         for name in optional:
-            columns[name] = _lists(found[name])
+            columns[name] = lists(found[name])
         return pa.table(columns)
 
     def _block(
@@ -228,7 +221,7 @@ class Matching(Scorer):
                 "target": pa.array([name] * n, pa.string()),
                 "subtask": pa.array(subtasks, pa.string()),
                 "query": pa.array(places, pa.int32()),
-                "vector": _lists(weighted.reshape(n, -1).astype(np.float32)),
+                "vector": lists(weighted.reshape(n, -1).astype(np.float32)),
                 "checkpoints": pa.array([len(weights)] * n, pa.int32()),
                 "numbers": pa.array([numbers] * n, pa.int32()),
             }
@@ -269,13 +262,6 @@ def _check(name: str, rows: pa.Table, vectors: np.ndarray, column: str) -> None:
             f"targets.{name}: row {place} has no {column} to compare with (status {said[place]}); "
             f"leave it out of the target"
         )
-
-
-def _lists(values: np.ndarray) -> pa.Array:
-    """The rows of a matrix as lists."""
-    flat = pa.array(np.ascontiguousarray(values).ravel())
-    offsets = pa.array(np.arange(len(values) + 1) * values.shape[1], pa.int32())
-    return pa.ListArray.from_arrays(offsets, flat)
 
 
 def _blocks(rows: pa.Table) -> Iterator[pa.Table]:

@@ -20,6 +20,12 @@ from ..errors import ContractError
 DIM = "; where rows carry their own, `dim` of embedding_column leaves those of another length out"
 
 
+def lists(vectors: np.ndarray) -> pa.Array:
+    """Return (rows, numbers) as a list for each row, of the same type of number."""
+    offsets = pa.array(np.arange(len(vectors) + 1) * vectors.shape[1], pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(vectors).ravel()))
+
+
 def matrix(column: pa.ChunkedArray | pa.Array, name: str) -> np.ndarray:
     """Return a column of vectors as (rows, numbers) float64; NaN where a row has none.
 

@@ -23,10 +23,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from .assignment import assigned, densities_of
-from .base import Scorer, TargetNames
-from .examples import check_length, example_vectors
-from .features import ROWS_AT_ONCE, Features, there
-from .signals import schema
+from .examples import OfExamples, check_length, example_vectors
+from .features import ROWS_AT_ONCE, there
 
 STATE = pa.schema([("sample_id", pa.string()), ("mass", pa.float64())])
 NO_ID = np.zeros(0, dtype="S32")
@@ -34,12 +32,9 @@ LEAST = 2  # neighbours, where a tenth of the pool is less
 
 
 @final
-class Tsds(Scorer):
+class Tsds(OfExamples):
     """Log of a row's expected share of a sample that is like the target."""
 
-    signal: str = "base"
-    target: TargetNames
-    """Names of the config's targets; the rows of several are one set."""
     alpha: float = Field(default=0.5, ge=0, le=1)
     """0: the mass is spread over all neighbours; 1: it goes to the nearest."""
     c: float = Field(default=5.0, gt=0, allow_inf_nan=False)
@@ -57,27 +52,6 @@ class Tsds(Scorer):
         return "not_reached"
 
     @property
-    def reads(self) -> pa.Schema:
-        """The embedding, and the hash by which rows are told apart."""
-        ids = pa.schema([("sample_id", pa.string())])
-        return pa.schema([*ids, *schema(self.signal, "embedding")])
-
-    @property
-    def fits_pool(self) -> bool:
-        """The nearest are of the whole pool."""
-        return True
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The names."""
-        return (self.target,) if isinstance(self.target, str) else self.target
-
-    @property
-    def target_reads(self) -> pa.Schema:
-        """Their embeddings."""
-        return schema(self.signal, "embedding")
-
-    @property
     def details(self) -> pa.Schema:
         """The mass itself, in shares of all."""
         return pa.schema([("mass", pa.float64())])
@@ -91,7 +65,7 @@ class Tsds(Scorer):
             DataError: a row of a target has no vector.
             ContractError: vectors of different lengths.
         """
-        examples = example_vectors(targets, self.targets, self._features)
+        examples = example_vectors(targets, self.targets, self.features)
         found = [ids for ids, _ in self._blocks(pool, examples)]
         ids, copies = np.unique(np.concatenate([NO_ID, *found]), return_counts=True)
         if not len(ids):
@@ -123,20 +97,16 @@ class Tsds(Scorer):
         mass = fitted["mass"].take(places).combine_chunks()
         return pa.table({"score": pc.ln(mass), "mass": mass})
 
-    @property
-    def _features(self) -> Features:
-        return Features(f"{self.signal}.embedding")
-
     def _blocks(
         self, pool: Iterable[pa.Table], examples: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Ids and vectors of the rows that have one, a few at a time."""
         for rows in pool:
             ids = rows["sample_id"].to_numpy().astype("S")
-            for some, block in self._features.blocks(rows):
+            for some, block in self.features.blocks(rows):
                 known = there(block)
                 if known.any():
-                    check_length(block, examples, self._features.of)
+                    check_length(block, examples, self.features.of)
                     yield ids[some][known], block[known]
 
 

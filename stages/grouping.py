@@ -4,13 +4,17 @@ A group is named by the smallest sample_id in it, so its name depends on no orde
 linked with no other is a group of one, and is left out of the state.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
-from scipy import sparse
+
+from ..scorers.signals import column_type
+from .base import Stage
 
 GROUPS = pa.schema(
     [
@@ -35,6 +39,46 @@ class Several(NamedTuple):
     size: np.ndarray
 
 
+class Grouped(Stage, ABC):
+    """Puts each row into a group, which `fit` finds in the pool."""
+
+    @property
+    def more(self) -> tuple[str, ...]:
+        """Columns of the state beside group and size; default: none."""
+        return ()
+
+    @property
+    def adds(self) -> pa.Schema:
+        """Name and size of the group, and what else is known of the row in it."""
+        names = ("group", "size", *self.more, "status")
+        return pa.schema([(name, column_type(name)) for name in names])
+
+    @property
+    def fits_pool(self) -> bool:
+        """The other rows are the pool's."""
+        return True
+
+    def found(self) -> str:
+        """Return how many rows are in groups of several."""
+        return said(self._fitted)
+
+    @abstractmethod
+    def status(self, rows: pa.Table) -> pa.Array:
+        """Return whether each row could be compared."""
+
+    def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
+        """Return the wanted columns.
+
+        Raises:
+            ValueError: nothing was fitted.
+        """
+        if self._fitted is None:
+            name = type(self).__name__
+            raise ValueError(f"{name} needs the groups that `fit` finds in the pool")
+        columns = group_columns(rows, self._fitted) | {"status": self.status(rows)}
+        return pa.table({name: columns[name] for name in wanted})
+
+
 def buckets(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return an order of (keys,) by value, and (buckets + 1,) where equal ones begin in it."""
     order = np.argsort(keys, kind="stable")
@@ -46,6 +90,7 @@ def buckets(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def linked(n: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return which of n rows hang together by links from left to right, (n,) a label of each."""
+    from scipy import sparse  # heavy
     from scipy.sparse.csgraph import connected_components
 
     links = sparse.coo_matrix((np.ones(len(left), bool), (left, right)), shape=(n, n))

@@ -9,21 +9,47 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import Field, PrivateAttr
 
 from ..scorers.random import uniform
 from ..scorers.signals import column_type
-from .base import ROWS
-from .prompt import Prompt, Question
+from .base import ROWS, Stage
+from .prompt import Prompt, PromptName, Question, load_prompt
 from .replies import Rated
 
 COLUMNS = ("rating", "ratings", "probabilities", "scale", "mass", "turns")
 NO_ANSWER, NOT_ASKED = "no_answer", "not_asked"  # nothing to be rated; not among the share
 
 
-def columns_read(share: float) -> pa.Schema:
-    """Return what of the rows is needed to ask about a share of them."""
-    names = ["messages", "input_start", *(["sample_id"] if share < 1 else [])]
-    return pa.schema([ROWS.field(name) for name in names])
+class Rating(Stage):
+    """Asks about rows with a prompt."""
+
+    prompt: PromptName
+    """A prompt that comes with Tamis, or the path of a .yaml file."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Of the rows that are asked about, drawn by their content; the others are `not_asked`."""
+    seed: int | None = None
+    """Of that draw."""
+
+    _prompt: Prompt = PrivateAttr()  # as it was when the run began, also if its file is edited
+
+    def model_post_init(self, context: object) -> None:
+        """Read the prompt, once."""
+        super().model_post_init(context)
+        self._prompt = load_prompt(self.prompt)
+
+    @property
+    def reads(self) -> pa.Schema:
+        """What of the conversation is asked about, and what draws the share."""
+        names = ["messages", "input_start", *(["sample_id"] if self.share < 1 else [])]
+        return pa.schema([ROWS.field(name) for name in names])
+
+    def identity(self) -> dict[str, Any]:
+        """Return the prompt's content in place of its address."""
+        found = super().identity() | {"prompt": self._prompt.decides()}
+        if self.share == 1:
+            del found["seed"]  # nothing is drawn
+        return found
 
 
 def drawn(rows: pa.Table, share: float, seed: int) -> np.ndarray:

@@ -112,18 +112,13 @@ def turns(
     text, header = BUILT_IN.get(template, (template, ""))
     made = compiled(text)
     found: list[Turn] = []
-    pending: list[Mapping[str, Any]] = []
-    for message in row["messages"]:
-        if message["role"] != "assistant":
-            pending.append(message)
-            continue
-        fields = _turn_fields(pending, row["input_start"] if not found else None)
+    for fields in spoken(row):
+        answer = fields.pop("answer")
         try:
             context = made.render(turn=len(found), **fields)
         except Exception as error:  # a template is code: it may raise anything
             raise TemplateMismatch(str(error)) from error
-        found.append(Turn(context, header, answer_text(message)))
-        pending = []
+        found.append(Turn(context, header, answer))
     return found
 
 

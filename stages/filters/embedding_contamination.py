@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from ...errors import ContractError, DataError
+from ...errors import ContractError
+from ...scorers.examples import example_vectors
 from ...scorers.features import Features, signal_column, there
-from ...scorers.matrices import matrix, unit
+from ...scorers.matrices import lists, matrix, unit
 from .held_out import HeldOut, Touch
 
 STATE = pa.schema(
@@ -57,17 +58,10 @@ class EmbeddingContamination(HeldOut):
         """
         lines = []
         for number, name in enumerate(self.targets):
-            vectors = unit(Features(self.of).vectors(targets[name]))
-            known = there(vectors)
-            if not known.all():
-                place = int(np.flatnonzero(~known)[0])
-                raise DataError(
-                    f"targets.{name}: row {place} has no {self.of} to compare with; leave it out "
-                    f"of the target"
-                )
-            columns = [[number] * len(vectors), range(len(vectors)), vectors.tolist()]
-            types = zip(columns, STATE.types, strict=True)
-            lines.append(pa.table([pa.array(c, kind) for c, kind in types], schema=STATE))
+            vectors = unit(example_vectors(targets, [name], Features(self.of))).astype(np.float32)
+            n = len(vectors)
+            columns = [pa.array([number] * n, pa.int32()), pa.array(range(n), pa.int32())]
+            lines.append(pa.table([*columns, lists(vectors)], schema=STATE))
         return pa.concat_tables([STATE.empty_table(), *lines]).combine_chunks()
 
     def judge(self, rows: pa.Table, fitted: pa.Table | None = None) -> pa.Table:

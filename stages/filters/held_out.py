@@ -1,7 +1,7 @@
 """What filters share that drop rows which hold what test sets hold.
 
-Every row of a target is an *item*. Of each row the item is named that it is most like; of items
-that it is equally like, the first of the first target.
+Targets are the test sets, and each of their rows is an *item*. Of each row the item is named that
+it is most like; of items that it is equally like, the first of the first target.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 
 import pyarrow as pa
 
-from ...scorers.base import TargetNames
+from ...scorers.aimed import Aimed
 from ..base import ROWS
 from .base import REASON, Filter
 
@@ -32,7 +32,7 @@ class Touch(NamedTuple):
     more: Mapping[str, float | str]
 
 
-class HeldOut(Filter):
+class HeldOut(Aimed, Filter):
     """Drops rows that are too like an item of a test set."""
 
     words: ClassVar[Mapping[str, str]] = {
@@ -40,14 +40,6 @@ class HeldOut(Filter):
     }
     measure: ClassVar[str]
     """The detail that is compared with the threshold."""
-
-    target: TargetNames
-    """Names of the config's targets, one or several: the test sets."""
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The names."""
-        return (self.target,) if isinstance(self.target, str) else self.target
 
     @property
     def reads(self) -> pa.Schema:

@@ -11,21 +11,20 @@ Memory of `fit`: about 0.3 kB per row, hashes and ids; the texts of one part at 
 about 50 bytes of each row in a group of several.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import final
 
 import numpy as np
 import pyarrow as pa
 import xxhash
 
-from ...scorers.signals import column_type
-from ..base import ROWS, Stage
-from ..grouping import group_columns, said, several, state
+from ..base import ROWS
+from ..grouping import Grouped, several, state
 from ..plain_text import Punctuation, Side, compared
 
 
 @final
-class ExactDuplicates(Stage):
+class ExactDuplicates(Grouped):
     """The group of rows with the same text."""
 
     side: Side = "both"
@@ -37,16 +36,6 @@ class ExactDuplicates(Stage):
     def reads(self) -> pa.Schema:
         """The conversation, and the hash that names groups."""
         return pa.schema([ROWS.field("sample_id"), ROWS.field("messages")])
-
-    @property
-    def adds(self) -> pa.Schema:
-        """Name and size of the group."""
-        return pa.schema([(name, column_type(name)) for name in ("group", "size", "status")])
-
-    @property
-    def fits_pool(self) -> bool:
-        """The other rows are the pool's."""
-        return True
 
     def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
         """Return the groups of several rows; reads once."""
@@ -60,18 +49,6 @@ class ExactDuplicates(Stage):
         every = pa.concat_arrays(ids)
         return state(every, several(every, np.asarray(coded.indices)))
 
-    def found(self) -> str:
-        """Return how many rows are in groups of several."""
-        return said(self._fitted)
-
-    def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
-        """Return the wanted columns.
-
-        Raises:
-            ValueError: nothing was fitted.
-        """
-        if self._fitted is None:
-            raise ValueError("exact_duplicates needs the groups that `fit` finds in the pool")
-        columns = group_columns(rows, self._fitted)
-        columns["status"] = pa.array(["ok"] * len(rows), pa.string())
-        return pa.table({name: columns[name] for name in wanted})
+    def status(self, rows: pa.Table) -> pa.Array:
+        """Return that every text can be compared."""
+        return pa.array(["ok"] * len(rows), pa.string())

@@ -23,12 +23,12 @@ from pydantic import Field
 
 from ...scorers.signals import column_type
 from ..banding import Bands, agreement, alike
-from ..base import ROWS, Stage
-from ..grouping import group_columns, linked, said, several, state
+from ..base import ROWS
+from ..grouping import Grouped, linked, several, state
 
 
 @final
-class NearDuplicates(Stage):
+class NearDuplicates(Grouped):
     """The group of rows that are nearly the same."""
 
     of: str = "minhash"
@@ -44,16 +44,9 @@ class NearDuplicates(Stage):
         return pa.schema([ROWS.field("sample_id"), *own])
 
     @property
-    def adds(self) -> pa.Schema:
-        """Name and size of the group; with a threshold how like it is to the first row."""
-        names = ["group", "size", "status"]
-        names += ["jaccard"] if self.threshold is not None else []
-        return pa.schema([(name, column_type(name)) for name in names])
-
-    @property
-    def fits_pool(self) -> bool:
-        """The other rows are the pool's."""
-        return True
+    def more(self) -> tuple[str, ...]:
+        """With a threshold how like the row is to the first of the group."""
+        return ("jaccard",) if self.threshold is not None else ()
 
     def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
         """Return the groups of several rows; reads once, with `threshold` twice."""
@@ -71,21 +64,9 @@ class NearDuplicates(Stage):
         both = (signatures[np.searchsorted(some, rows)] for rows in (found.rows, found.first))
         return state(ids, found, jaccard=agreement(*both).astype(np.float32))
 
-    def found(self) -> str:
-        """Return how many rows are in groups of several."""
-        return said(self._fitted)
-
-    def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
-        """Return the wanted columns.
-
-        Raises:
-            ValueError: nothing was fitted.
-        """
-        if self._fitted is None:
-            raise ValueError("near_duplicates needs the groups that `fit` finds in the pool")
-        columns = group_columns(rows, self._fitted)
-        columns["status"] = rows[f"{self.of}.status"].combine_chunks()
-        return pa.table({name: columns[name] for name in wanted})
+    def status(self, rows: pa.Table) -> pa.Array:
+        """Return that of the bands."""
+        return rows[f"{self.of}.status"].combine_chunks()
 
     def _read(self, pool: Iterable[pa.Table]) -> tuple[pa.Array, Bands]:
         """The ids of all rows, and their bands."""

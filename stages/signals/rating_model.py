@@ -9,19 +9,19 @@ Nothing is generated. A prompt with several criteria is asked once for each of t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self, final
+from typing import TYPE_CHECKING, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import PrivateAttr, field_validator, model_validator
 
 from ...errors import ModelError
 from ...scorers.base import NUMBERED
 from ..modelled import ModelStage
-from ..prompt import Prompt, PromptName, Question, load_prompt
+from ..prompt import Prompt, Question
 from ..ratings import (
+    Rating,
     as_columns,
-    columns_read,
     drawn,
     questions_about,
     rating_columns,
@@ -39,20 +39,13 @@ TOO_LONG = "prompt_too_long"
 
 
 @final
-class RatingModel(ModelStage):
+class RatingModel(Rating, ModelStage):
     """Expected ratings under one model."""
 
-    prompt: PromptName
-    """A prompt that comes with Tamis, or the path of a .yaml file."""
-    share: float = Field(default=1.0, gt=0, le=1)
-    """Of the rows that are asked about, drawn by their content; the others are `not_asked`."""
-    seed: int | None = None
-    """Of that draw."""
     template: Literal["auto", "chat", "none"] = "auto"
     """How the prompt is put to the model: by the tokenizer's chat template, or as plain text; auto:
     by the template where there is one."""
 
-    _prompt: Prompt = PrivateAttr()  # as it was when the run began, also if its file is edited
     _writer: "Writer | None" = PrivateAttr(default=None)
 
     @field_validator("template")
@@ -70,27 +63,10 @@ class RatingModel(ModelStage):
             )
         return self
 
-    def model_post_init(self, context: object) -> None:
-        """Read the prompt, once."""
-        super().model_post_init(context)
-        self._prompt = load_prompt(self.prompt)
-
-    @property
-    def reads(self) -> pa.Schema:
-        """The conversation."""
-        return columns_read(self.share)
-
     @property
     def adds(self) -> pa.Schema:
         """Ratings and probabilities."""
         return rating_columns(self._prompt, replies=False)
-
-    def identity(self) -> dict[str, Any]:
-        """Return the contents of model and prompt in place of their addresses."""
-        found = super().identity() | {"prompt": self._prompt.decides()}
-        if self.share == 1:
-            del found["seed"]
-        return found
 
     def setup(self) -> None:
         """Load the model, and find the tokens of the ratings."""

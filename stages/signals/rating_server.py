@@ -22,14 +22,13 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from ...errors import ConfigError, NoAnswer, PlanError
 from ..answers import Answer, Answers, folder_of
 from ..asking import Asking
-from ..base import Resources, Stage
+from ..base import Resources
 from ..chat import Server, Unanswered
 from ..locations import is_remote, locate, redacted
 from ..pace import Pace, Purse, about
-from ..prompt import Prompt, PromptName, load_prompt
 from ..ratings import (
+    Rating,
     as_columns,
-    columns_read,
     drawn,
     questions_about,
     rating_columns,
@@ -43,7 +42,7 @@ TOP = 20  # log-probabilities of a token that servers give at most
 
 
 @final
-class RatingServer(Stage):
+class RatingServer(Rating):
     """Ratings from any OpenAI-compatible server."""
 
     neutral: ClassVar[frozenset[str]] = frozenset(
@@ -57,12 +56,6 @@ class RatingServer(Stage):
     """Of the server, as `https://api.example.com/v1`; `/chat/completions` is put after it."""
     model: str
     """As the server calls it."""
-    prompt: PromptName
-    """A prompt that comes with Tamis, or the path of a .yaml file."""
-    share: float = Field(default=1.0, gt=0, le=1)
-    """Of the rows that are asked about, drawn by their content; the others are `not_asked`."""
-    seed: int | None = None
-    """Of that draw."""
     server: str | None = None
     """What names the server in place of its address, if the same model moves."""
     api_key_env: str | None = None
@@ -101,7 +94,6 @@ class RatingServer(Stage):
     max_cost: float | None = Field(default=None, gt=0)
     """At which the run stops, to be gone on with; of all starts together."""
 
-    _prompt: Prompt = PrivateAttr()  # as it was when the run began, also if its file is edited
     _root: str | None = PrivateAttr(default=None)
     _asking: Asking | None = PrivateAttr(default=None)
     _spent: dict[str, float] = PrivateAttr(default_factory=dict)
@@ -143,16 +135,6 @@ class RatingServer(Stage):
             raise ValueError(f"logprobs are of one rating; prompt {self.prompt!r} asks for several")
         return self
 
-    def model_post_init(self, context: object) -> None:
-        """Read the prompt, once."""
-        super().model_post_init(context)
-        self._prompt = load_prompt(self.prompt)
-
-    @property
-    def reads(self) -> pa.Schema:
-        """The conversation."""
-        return columns_read(self.share)
-
     @property
     def adds(self) -> pa.Schema:
         """Ratings, replies and what else the prompt asks for."""
@@ -161,10 +143,9 @@ class RatingServer(Stage):
     def identity(self) -> dict[str, Any]:
         """Return the prompt's content in place of its address, and the server's name if any."""
         # whether a missing answer stops the run changes only what is kept without one
-        without = {*self.neutral, "base_url", "server", "prompt", "unanswered", "attempt"}
-        without |= {"seed"} if self.share == 1 else set()
-        fields = self.model_dump(mode="json", exclude=without)
-        fields |= {"prompt": self._prompt.decides(), "server": self.server or self.base_url}
+        without = ("base_url", "unanswered", "attempt")
+        fields = {name: v for name, v in super().identity().items() if name not in without}
+        fields["server"] = self.server or self.base_url
         return fields | ({"keep": self.attempt} if self.unanswered == "keep" else {})
 
     def resources(self) -> Resources:

@@ -13,7 +13,7 @@ Memory of `fit`: the vectors as fp32, which is refused beyond `memory_mb`; of on
 also in double precision. Time goes with the square of the size of a cluster.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import ClassVar, final
 
 import numpy as np
@@ -23,9 +23,8 @@ from pydantic import Field, field_validator
 
 from ...errors import DataError
 from ...scorers.features import Features, signal_column
-from ...scorers.signals import column_type
-from ..base import ROWS, Stage
-from ..grouping import group_columns, said, several, state
+from ..base import ROWS
+from ..grouping import Grouped, several, state
 from ..likes import alike
 from ..points import Placed, Points, places_of
 
@@ -33,7 +32,7 @@ FP32 = 4  # bytes
 
 
 @final
-class SemanticDuplicates(Stage):
+class SemanticDuplicates(Grouped):
     """The group of rows with nearly the same vector."""
 
     neutral: ClassVar[frozenset[str]] = frozenset({"memory_mb"})
@@ -61,15 +60,9 @@ class SemanticDuplicates(Stage):
         return pa.schema([ROWS.field("sample_id"), *self._features.reads, *own])
 
     @property
-    def adds(self) -> pa.Schema:
-        """Name and size of the group, and how like the row is to another of it."""
-        names = ("group", "size", "cosine", "status")
-        return pa.schema([(name, column_type(name)) for name in names])
-
-    @property
-    def fits_pool(self) -> bool:
-        """The other rows are the pool's."""
-        return True
+    def more(self) -> tuple[str, ...]:
+        """How like the row is to another of its group."""
+        return ("cosine",)
 
     def fit(self, pool: Iterable[pa.Table]) -> pa.Table:
         """Return the groups of several rows; reads three times.
@@ -93,21 +86,9 @@ class SemanticDuplicates(Stage):
         found = several(ids, labels[placed.of_rows])
         return state(ids, found, cosine=near[placed.of_rows[found.rows]])
 
-    def found(self) -> str:
-        """Return how many rows are in groups of several."""
-        return said(self._fitted)
-
-    def run(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
-        """Return the wanted columns.
-
-        Raises:
-            ValueError: nothing was fitted.
-        """
-        if self._fitted is None:
-            raise ValueError("semantic_duplicates needs the groups that `fit` finds in the pool")
-        columns = group_columns(rows, self._fitted)
-        columns["status"] = self._features.status(rows)
-        return pa.table({name: columns[name] for name in wanted})
+    def status(self, rows: pa.Table) -> pa.Array:
+        """Return that of the vectors."""
+        return self._features.status(rows)
 
     @property
     def _features(self) -> Features:

@@ -4,13 +4,13 @@ from tamis.scorers.signals import column_type, schema
 from tamis.stages.prompt import Prompt, Question
 from tamis.stages.ratings import (
     as_columns,
-    columns_read,
     drawn,
     questions_about,
     rating_columns,
     selected,
 )
 from tamis.stages.replies import Rated
+from tamis.stages.signals.rating_model import RatingModel
 from tamis.tests.tiny import conversation
 
 PROMPT = Prompt(
@@ -21,6 +21,10 @@ PROMPT = Prompt(
     main="overall",
     labels={"domain": ["Law"]},
 )
+
+
+def reads(share):
+    return RatingModel(prompt="alpagasus", model="m", share=share).reads
 
 
 def question(row, turn):
@@ -70,7 +74,7 @@ def test_scorers_know_the_types():
 
 def test_a_share_of_the_rows_by_their_content():
     rows = [conversation(f"Name city {i}.", "It is.") | {"sample_id": f"s{i}"} for i in range(200)]
-    table = pa.Table.from_pylist(rows, schema=columns_read(0.25))
+    table = pa.Table.from_pylist(rows, schema=reads(0.25))
     asked = drawn(table, 0.25, seed=1)
     assert 30 < asked.sum() < 70
     turned = drawn(table.take(np.arange(200)[::-1]), 0.25, seed=1)
@@ -82,4 +86,4 @@ def test_a_share_of_the_rows_by_their_content():
     assert [question.row for question in found] == np.flatnonzero(asked).tolist()
     assert all(question.user == f"Name city {question.row}." for question in found)
     assert drawn(table.drop(["sample_id"]), 1.0, seed=0).all()
-    assert "sample_id" not in columns_read(1.0).names
+    assert "sample_id" not in reads(1.0).names
